@@ -1,0 +1,95 @@
+# The commands of this repository. Each can be repeated: what is up to date is not done again.
+
+# The Python that .venv is made from, the port of the app, and whatever pytest is to be told.
+PYTHON ?= python3
+PORT ?= 8501
+PYTEST ?=
+# Where another build of PyTorch than the package index's comes from, see "CUDA" in the README.
+TORCH_INDEX ?=
+
+VENV := .venv
+BIN := $(VENV)/bin
+TORCH := $(shell sed -n '/^torch==/p' requirements.txt)
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+# A stamp is newer than what it was made from; its name tells the index apart.
+STAMP_TORCH := $(if $(TORCH_INDEX),$(VENV)/.torch-$(subst /,_,$(subst :,_,$(TORCH_INDEX))))
+STAMP_RUN := $(VENV)/.requirements
+STAMP_TEST := $(VENV)/.requirements-dev
+
+.PHONY: help run install test check format versions clean
+.DEFAULT_GOAL := help
+
+help:
+	@echo "make run       start the app at http://localhost:$(PORT); installs what it needs first"
+	@echo "make test      run all checks and tests; installs what they need first"
+	@echo "make install   prepare .venv alone"
+	@echo "make check     lint, types and import rules"
+	@echo "make format    lay out the code, and fix what can be fixed"
+	@echo "make versions  record the code of the steps after a change to it, see CONTRIBUTING.md"
+	@echo "make clean     remove .venv and the tools' caches"
+	@echo
+	@echo "Variables: PYTHON=$(PYTHON)  PORT=$(PORT)  TORCH_INDEX=URL  PYTEST=\"-k attack\""
+
+run: install
+	@echo "== Starting Capsight at http://localhost:$(PORT); Ctrl-C ends it"
+	@$(BIN)/python -m streamlit run app/main.py --server.port $(PORT) --server.showEmailPrompt false
+
+install: $(STAMP_RUN)
+	@echo "== $(VENV) is ready"
+
+test: check
+	@echo "== Tests"
+	@$(BIN)/python -m pytest $(PYTEST)
+
+check: $(STAMP_TEST)
+	@echo "== Lint: ruff check"
+	@$(BIN)/ruff check .
+	@echo "== Layout: ruff format"
+	@$(BIN)/ruff format --check .
+	@echo "== Types: pyright"
+	@PYRIGHT_PYTHON_IGNORE_WARNINGS=1 $(BIN)/pyright
+	@echo "== Imports: import-linter"
+	@$(BIN)/lint-imports --no-logo
+
+format: $(STAMP_TEST)
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+versions: $(STAMP_RUN)
+	@$(BIN)/python tests/precompute/step_versions.py
+
+clean:
+	@echo "== Removing $(VENV) and caches"
+	@rm -rf $(VENV) .pytest_cache .ruff_cache .import_linter_cache
+	@find app core precompute tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(BIN)/python:
+	@command -v $(PYTHON) >/dev/null || { \
+	  echo "Error: expected Python 3.11 or newer as $(PYTHON), found none; install it or name one: make PYTHON=/path/to/python3" >&2; \
+	  exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "Error: expected Python 3.11 or newer, got $$($(PYTHON) --version); name another: make PYTHON=/path/to/python3" >&2; \
+	  exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+	  echo "Error: expected a Python that can make environments, but $(PYTHON) has no venv and ensurepip;" \
+	    "on Debian and Ubuntu: sudo apt-get install python3-venv" >&2; \
+	  exit 1; }
+	@echo "== Making $(VENV) with $$($(PYTHON) --version)"
+	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); exit 1; }
+
+ifneq ($(TORCH_INDEX),)
+$(STAMP_TORCH): requirements.txt | $(BIN)/python
+	@echo "== Installing $(TORCH) from $(TORCH_INDEX)"
+	@$(PIP) install --force-reinstall --index-url $(TORCH_INDEX) $(TORCH)
+	@rm -f $(VENV)/.torch-* && touch $@
+endif
+
+$(STAMP_RUN): requirements.txt $(STAMP_TORCH) | $(BIN)/python
+	@echo "== Installing requirements.txt"
+	@$(PIP) install --requirement requirements.txt
+	@touch $@
+
+$(STAMP_TEST): requirements-dev.txt $(STAMP_RUN)
+	@echo "== Installing requirements-dev.txt"
+	@$(PIP) install --requirement requirements-dev.txt
+	@touch $@

@@ -1,0 +1,155 @@
+"""A live attack: what was asked for, its path so far, and one iteration at a time. No Streamlit here."""
+
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from threading import Lock
+
+import torch
+from torch import Tensor, nn
+
+from core.attacks import AttackState, GradientAttack
+from core.detectors import ReconstructionDetector
+
+# Points of the path that are kept: enough to scrub through, few enough to keep in memory.
+FRAMES = 50
+
+
+@dataclass(frozen=True)
+class Request:
+    """Everything that decides the outcome of an attack; equal requests have equal outcomes.
+
+    Attributes:
+        weights: Key of the model's weights in the store.
+        image: Index into the test images.
+        label: Its true class.
+        targets: Classes aimed at, attacked together as one batch; a single None is untargeted.
+    """
+
+    dataset: str
+    model: str
+    weights: str
+    image: int
+    label: int
+    targets: tuple[int | None, ...]
+    attack: GradientAttack
+    seed: int
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One point of the path, as the network and the detector see it.
+
+    Attributes:
+        step: Iterations done.
+        x: Images (B, C, H, W).
+        logits: (B, J).
+        reconstruction: From the winning class, (B, C, H, W).
+        distance: Between the two, (B,).
+    """
+
+    step: int
+    x: Tensor
+    logits: Tensor
+    reconstruction: Tensor
+    distance: Tensor
+
+    @property
+    def prediction(self) -> Tensor:
+        """Winning classes (B,)."""
+        return self.logits.argmax(1)
+
+
+@torch.no_grad()
+def observe(model: nn.Module, x: Tensor, step: int = 0) -> Frame:
+    """Show images (B, C, H, W) to the network and the detector; everything comes back on the CPU."""
+    score = ReconstructionDetector(model).score(x)  # pyright: ignore[reportArgumentType]
+    parts = (x, model(x), model.reconstruct(x), score)  # pyright: ignore[reportCallIssue]
+    return Frame(step, *(part.float().cpu() for part in parts))
+
+
+@dataclass
+class Run:
+    """An attack under way, advanced from outside so that it can pause, stop and go on.
+
+    Attributes:
+        before: The original, as the network and the detector see it (B = 1).
+        frames: The path: the start, every few iterations, the last.
+        step: Iterations done.
+        seconds: Time spent computing, without that spent on showing.
+        stopped: Whether it was stopped before its end.
+    """
+
+    request: Request
+    model: nn.Module
+    before: Frame
+    path: Iterator[AttackState]
+    frames: list[Frame] = field(default_factory=list[Frame])
+    step: int = 0
+    seconds: float = 0.0
+    stopped: bool = False
+    _now: Tensor | None = None
+    _lock: Lock = field(default_factory=Lock)
+
+    @classmethod
+    def start(cls, request: Request, model: nn.Module, x: Tensor) -> "Run":
+        """Prepare an attack on one image x (1, C, H, W), on the model's device."""
+        count = len(request.targets)
+        target = None
+        if request.targets[0] is not None:
+            target = torch.tensor(request.targets, device=x.device)
+        path = request.attack.iterate(
+            model,
+            x.expand(count, -1, -1, -1).contiguous(),
+            torch.full((count,), request.label, device=x.device),
+            target=target,
+            index=torch.full((count,), request.image),
+            seed=request.seed,
+        )
+        return cls(request, model, observe(model, x), path)
+
+    @property
+    def total(self) -> int:
+        """Iterations asked for."""
+        return self.request.attack.steps
+
+    @property
+    def every(self) -> int:
+        """Iterations between two kept points of the path."""
+        return math.ceil(self.total / FRAMES)
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing is left to do."""
+        return self.stopped or (bool(self.frames) and self.frames[-1].step == self.total)
+
+    def advance(self) -> bool:
+        """Do one iteration; returns whether a point was added to `frames`."""
+        # A session's earlier script may still be inside its last iteration when the next one starts.
+        with self._lock:
+            if self.ended:
+                return False
+            began = time.perf_counter()
+            state = next(self.path)
+            self.step, self._now = state.step, state.x_adv
+            kept = state.step % self.every == 0 or state.step == state.total
+            if kept:
+                self.frames.append(observe(self.model, state.x_adv, state.step))
+            self.seconds += time.perf_counter() - began
+            return kept
+
+    def stop(self) -> None:
+        """End it here; what there is stays."""
+        with self._lock:
+            if self.ended:
+                return
+            if self._now is None:
+                self._now = next(self.path).x_adv
+            if not self.frames or self.frames[-1].step != self.step:
+                self.frames.append(observe(self.model, self._now, self.step))
+            self.stopped = True
+
+    def frame(self, step: int | None = None) -> Frame:
+        """The kept point at `step`, or the last one."""
+        return next((frame for frame in self.frames if frame.step == step), self.frames[-1])

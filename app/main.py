@@ -1,0 +1,31 @@
+"""The entry of the app: which pages there are."""
+
+import sys
+from pathlib import Path
+
+import streamlit as st
+
+# Streamlit puts this file's folder on the path, not the one that holds the packages.
+ROOT = Path(__file__).resolve().parents[1]
+if str(ROOT) not in sys.path:
+    sys.path.insert(0, str(ROOT))
+
+from app import state  # noqa: E402
+
+st.set_page_config(page_title="Capsight", page_icon=ROOT / "assets" / "icon.png", layout="wide")
+st.logo(ROOT / "assets" / "logo.svg", size="large")
+overview = st.Page("views/overview.py", title="Overview", icon=":material/home:", default=True)
+page = st.navigation(
+    [
+        overview,
+        st.Page("views/live_attack.py", title="Live attack", icon=":material/bolt:"),
+        st.Page("views/source_target.py", title="Source and target", icon=":material/grid_view:"),
+        st.Page("views/gallery.py", title="Gallery", icon=":material/photo_library:"),
+        st.Page("views/detection.py", title="Detection", icon=":material/radar:"),
+    ],
+    position="top",
+)
+st.html(ROOT / "assets" / "page.css")
+if page is not overview:
+    state.shared_controls()
+page.run()

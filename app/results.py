@@ -1,0 +1,252 @@
+"""What a bundle holds about attacks, as pages use it: read once, counted at any threshold."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import streamlit as st
+import torch
+from torch import Tensor
+
+from app import state
+from app.ui.verdict import Outcome, Verdict
+from core.attacks import ATTACK_TITLES
+from core.data import Dataset
+from core.images import LEVELS, from_uint8, to_uint8
+from core.metrics import Rate, succeeded, success_rate, threshold_at, undetected_rate
+from core.models import TITLES, ReconstructingNet
+from precompute.store import Artifact, Bundle
+
+
+@dataclass(frozen=True, eq=False)
+class Clean:
+    """Distances of clean images to their reconstructions, by one model.
+
+    Attributes:
+        validation: Of the validation images, which set thresholds, (Nv,).
+        test: Of the test images, (Nt,).
+        label, prediction: Of the test images, (Nt,).
+        by_class: Distance to the reconstruction from each class, (Nt, J); None for models without such.
+    """
+
+    validation: Tensor
+    test: Tensor
+    label: Tensor
+    prediction: Tensor
+    by_class: Tensor | None
+
+    def threshold(self, fpr: float) -> float:
+        """theta at a false-positive rate."""
+        return threshold_at(self.validation, fpr)
+
+    def flagged(self, threshold: float) -> Rate:
+        """The share of clean *test* images that a threshold flags."""
+        return Rate(int((self.test > threshold).sum()), len(self.test))
+
+
+@dataclass(frozen=True, eq=False)
+class Attacked:
+    """Attacked test images and what one model made of them.
+
+    Attributes:
+        model: The model's name.
+        key: Of the artifact.
+        index: Into the test images, (N,).
+        label: True classes, (N,).
+        target: Classes aimed at, (N,); None for untargeted attacks.
+        prediction, distance: Of the attacked images, (N,).
+        perturbation: In units of 1/255, (N, C, H, W) int8; None where it was not kept.
+        facts: The attack's name, fields, beta, seed and device.
+    """
+
+    model: str
+    key: str
+    index: Tensor
+    label: Tensor
+    target: Tensor | None
+    prediction: Tensor
+    distance: Tensor
+    perturbation: Tensor | None
+    facts: dict[str, Any]
+
+    @property
+    def title(self) -> str:
+        """The model's title."""
+        return TITLES[self.model]
+
+    @property
+    def worked(self) -> Tensor:
+        """Which attacks worked, (N,) bool."""
+        return succeeded(self.prediction, self.label, self.target)
+
+    def undetected(self, threshold: float) -> Tensor:
+        """Which attacks worked and were missed, (N,) bool."""
+        return self.worked & (self.distance <= threshold)
+
+    def success_rate(self) -> Rate:
+        """The share of attacks that worked."""
+        return success_rate(self.prediction, self.label, self.target)
+
+    def undetected_rate(self, threshold: float) -> Rate:
+        """The share of attacks that worked and were missed."""
+        return undetected_rate(self.prediction, self.distance, threshold, self.label, self.target)
+
+    def verdict(self, row: int, threshold: float, classes: tuple[str, ...]) -> Verdict:
+        """One attacked image before the network and the detector."""
+        target = None if self.target is None else int(self.target[row])
+        prediction, label = int(self.prediction[row]), int(self.label[row])
+        return Verdict(prediction, label, target, float(self.distance[row]), threshold, classes)
+
+    def outcomes(self, threshold: float) -> list[Outcome]:
+        """What became of every attack, as `Verdict.outcome` has it, (N,)."""
+        moved = self.prediction != self.label
+        code = np.where(moved, 2, 3)
+        code = np.where(self.worked, np.where(self.distance <= threshold, 0, 1), code)
+        kinds = (Outcome.UNDETECTED, Outcome.FLAGGED, Outcome.OTHER, Outcome.FAILED)
+        return [kinds[number] for number in code.tolist()]
+
+
+def attack_words(facts: dict[str, Any], *, targeted: bool, with_beta: bool = True) -> str:
+    """An attack in a few words: "targeted R-PGD, ε = 0.3, 200 steps of 0.01, β = 0.5"."""
+    fields = facts.get("fields", {})
+    words = [
+        f"{'targeted' if targeted else 'untargeted'} {ATTACK_TITLES.get(facts['attack'], facts['attack'])}"
+    ]
+    if "epsilon" in fields:
+        words.append(f"ε = {fields['epsilon']:g}")
+    if "steps" in fields:
+        words.append(f"{fields['steps']} steps of {fields['step_size']:g}")
+    elif "step_size" in fields:
+        words.append(f"one step of {fields['step_size']:g}")
+    if with_beta and facts.get("beta") is not None:
+        words.append(f"β = {facts['beta']:g}")
+    return ", ".join(words)
+
+
+def clean(bundle: Bundle, model: str) -> Clean:
+    """The clean distances of a model. Raises MissingArtifact, CorruptArtifact."""
+    t = _load(bundle, f"{model}/clean").tensors
+    return Clean(
+        t["validation_distance"],
+        t["test_distance"],
+        t["test_label"],
+        t["test_prediction"],
+        t.get("test_class_distance"),
+    )
+
+
+def attacked(bundle: Bundle, model: str, name: str = "matrix") -> Attacked:
+    """The attacked images of that name: "matrix" or, say, "attack/pgd-targeted".
+
+    Raises: MissingArtifact, CorruptArtifact.
+    """
+    artifact = _load(bundle, f"{model}/{name}")
+    t = artifact.tensors
+    target = None if bool((t["target"] < 0).all()) else t["target"]
+    return Attacked(
+        model,
+        artifact.key,
+        t["index"],
+        t["label"],
+        target,
+        t["prediction"],
+        t["distance"],
+        t.get("perturbation"),
+        artifact.facts,
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class Sweep:
+    """The same images attacked at every beta.
+
+    Attributes:
+        beta: (K,).
+        attacks: One for each beta.
+        best: The beta with the highest undetected rate at a false-positive rate of 5 %.
+    """
+
+    beta: Tensor
+    attacks: tuple[Attacked, ...]
+    best: float | None
+
+
+def sweep(bundle: Bundle, model: str, targeted: bool) -> Sweep:
+    """The beta sweep of R-PGD on a model. Raises MissingArtifact, CorruptArtifact."""
+    artifact = _load(bundle, f"{model}/{'beta' if targeted else 'beta-untargeted'}")
+    t = artifact.tensors
+    target = t["target"] if targeted else None
+    attacks = tuple(
+        Attacked(
+            model, artifact.key, t["index"], t["label"], target, prediction, distance, None, artifact.facts
+        )
+        for prediction, distance in zip(t["prediction"], t["distance"], strict=True)
+    )
+    return Sweep(t["beta"], attacks, artifact.facts.get("best_beta"))
+
+
+def attack_names(bundle: Bundle, models: Sequence[str]) -> list[str]:
+    """Names of the attacks that every one of the models was put through: "r-pgd-targeted"."""
+    return [
+        f"{attack}-{mode}"
+        for mode in ("targeted", "untargeted")
+        for attack in reversed(ATTACK_TITLES)
+        if all(f"{model}/attack/{attack}-{mode}" in bundle for model in models)
+    ]
+
+
+def x_adv(dataset: Dataset, attack: Attacked, rows: Sequence[int]) -> Tensor:
+    """The attacked images of some rows, (B, C, H, W) uint8.
+
+    Raises: ValueError: when the perturbations were not kept.
+    """
+    if attack.perturbation is None:
+        raise ValueError(
+            "expected an attack whose perturbations were kept, got one without; choose the matrix"
+        )
+    chosen = torch.tensor(list(rows), dtype=torch.long)
+    levels = dataset.test.images[attack.index[chosen]].short() + attack.perturbation[chosen].short()
+    return levels.clamp(0, LEVELS).to(torch.uint8)
+
+
+def reconstructions(bundle: Bundle, dataset: Dataset, attack: Attacked, rows: Sequence[int]) -> Tensor:
+    """What the winning class makes of attacked images of the matrix, (B, C, H, W) uint8.
+
+    Read from the bundle where it has them, else computed by the model, once.
+
+    Raises: MissingArtifact, CorruptArtifact.
+    """
+    name = f"{attack.model}/reconstructions"
+    if name in bundle:
+        return _load(bundle, name).tensors["reconstruction"][torch.tensor(list(rows), dtype=torch.long)]
+    return _reconstruct(bundle.names[f"{attack.model}/weights"], attack.key, tuple(rows), dataset, attack)
+
+
+# Weights, attack and rows decide the result; the other arguments follow from them.
+@st.cache_resource(max_entries=256, show_spinner="Reconstructing")
+def _reconstruct(
+    weights: str,  # noqa: ARG001
+    key: str,  # noqa: ARG001
+    rows: tuple[int, ...],
+    _dataset: Dataset,
+    _attack: Attacked,
+) -> Tensor:
+    network = state.model(_dataset.spec.name, _attack.model)
+    if not isinstance(network, ReconstructingNet):
+        raise ValueError(f"expected a model that reconstructs, got {_attack.title}; choose another")
+    x = from_uint8(x_adv(_dataset, _attack, rows)).to(state.device())
+    with state.accelerator(), torch.no_grad():
+        return to_uint8(network.reconstruct(x).clamp(0, 1).float().cpu())
+
+
+def _load(bundle: Bundle, name: str) -> Artifact:
+    if name not in bundle:
+        bundle.load(name)  # says what is missing and how to build it
+    return _artifact(bundle.names[name], bundle, name)
+
+
+# Keys are hashes of what an artifact was made from, so that they identify it for good.
+@st.cache_resource(max_entries=128, show_spinner=False)
+def _artifact(key: str, _bundle: Bundle, _name: str) -> Artifact:  # noqa: ARG001
+    return _bundle.load(_name)

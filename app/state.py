@@ -1,0 +1,164 @@
+"""What pages and sessions share: the store, models and data, the accelerator, and the chosen data set."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import BoundedSemaphore
+
+import streamlit as st
+import torch
+from torch import nn
+
+from app import url
+from core import data, models
+from core.data import SPECS, Dataset
+from precompute.store import Bundle, Store, default_url
+
+# Denormal numbers make routing several times slower on a CPU. The flag belongs to the thread, and every
+# session runs in threads of its own, hence the call in `accelerator` too.
+torch.set_flush_denormal(True)
+
+FPRS = (0.0, 0.001, 0.002, 0.005, 0.01, 0.015, 0.02, 0.03, 0.04, 0.05)
+FPRS += (0.06, 0.08, 0.1, 0.12, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5)
+"""False-positive rates on offer: dense where detectors are used."""
+
+
+def bundles() -> list[tuple[str, str]]:
+    """(data set, profile) of every bundle there is, shipped or built here. Raises CorruptArtifact."""
+    return [(found.dataset, found.profile) for found in _bundles(default_url())]
+
+
+def bundle(dataset: str) -> Bundle | None:
+    """The bundle of a data set: of the profile chosen in the address, else the best there is.
+
+    Raises: CorruptArtifact.
+    """
+    chosen = st.session_state.get("profile")
+    if (dataset, chosen) not in bundles():
+        chosen = None
+    return _store(default_url()).bundle(dataset, chosen)
+
+
+def dataset(name: str) -> Dataset | None:
+    """A data set, or None where there is no local copy. Raises DataError: when the copy is damaged."""
+    return data.load(name) if data.is_available(name) else None
+
+
+def model(dataset: str, name: str) -> nn.Module:
+    """A model with the weights of the bundle, ready to be attacked and shared by all sessions.
+
+    Raises: MissingArtifact, CorruptArtifact.
+    """
+    found = bundle(dataset)
+    if found is None:
+        found = Bundle(_store(default_url()), dataset, "demo", {}, {})
+    if f"{name}/weights" not in found:
+        found.load(f"{name}/weights")  # says what is missing and how to build it
+    return _model(default_url(), dataset, name, found.names[f"{name}/weights"], str(device()))
+
+
+def model_names(found: Bundle) -> list[str]:
+    """The models of a bundle that can be attacked and judged: with weights and clean distances."""
+    return [name for name in models.MODELS if f"{name}/weights" in found and f"{name}/clean" in found]
+
+
+def device() -> torch.device:
+    """Where models run: the first CUDA device, else the CPU."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+@contextmanager
+def accelerator() -> Iterator[None]:
+    """Hold the right to compute; held for one step at a time, so that sessions take turns."""
+    with _semaphore():
+        torch.set_flush_denormal(True)
+        yield
+
+
+def choose_dataset() -> str:
+    """The chooser in the sidebar that all pages share, and one for the profile where there are several.
+
+    Returns: The name of the data set.
+    """
+    names = list(SPECS)
+    url.check_choice("dataset", [SPECS[name].title for name in names], "Data set")
+    with st.sidebar:
+        name = st.selectbox(
+            "Data set",
+            names,
+            format_func=lambda name: SPECS[name].title,
+            key="dataset",
+            bind="query-params",
+            help="Digits come with the program. The others show their pictures from a copy of your own.",
+        )
+        profiles = list(dict.fromkeys(profile for found, profile in bundles() if found == name))
+        best = _store(default_url()).bundle(name)
+        if best and len(profiles) > 1:
+            url.check_choice("profile", profiles, "Profile")
+            st.selectbox(
+                "Profile",
+                profiles,
+                index=profiles.index(best.profile),
+                key="profile",
+                bind="query-params",
+                help="How much was computed: smoke in seconds, demo in minutes, paper as published.",
+            )
+    return name
+
+
+def shared_controls() -> None:
+    """The controls in the sidebar that every page obeys: the data set, and how many false alarms are allowed.
+
+    To be drawn by the entry file: bound to the address in a page's file, they would lose their value whenever
+    somebody goes to another page.
+    """
+    choose_dataset()
+    url.check_choice("fpr", [_fpr_title(fpr) for fpr in FPRS], "False alarms")
+    st.sidebar.select_slider(
+        "False alarms allowed",
+        FPRS,
+        0.05,
+        format_func=_fpr_title,
+        key="fpr",
+        bind="query-params",
+        help="Share of clean validation images that the detector may flag. It sets each model's threshold θ.",
+    )
+
+
+def dataset_name() -> str:
+    """The data set chosen in the sidebar."""
+    return st.session_state["dataset"]
+
+
+def fpr() -> float:
+    """The false-positive rate chosen in the sidebar, in [0, 1]."""
+    return st.session_state["fpr"]
+
+
+def _fpr_title(fpr: float) -> str:
+    return f"{100 * fpr:g}%"
+
+
+@st.cache_resource(max_entries=4, show_spinner=False)
+def _store(location: str) -> Store:
+    return Store(location)
+
+
+# Built in another process, a bundle appears here after at most this many seconds.
+@st.cache_resource(ttl=10, max_entries=4, show_spinner=False)
+def _bundles(location: str) -> list[Bundle]:
+    return _store(location).bundles()
+
+
+@st.cache_resource(max_entries=12, show_spinner="Loading the model")
+def _model(location: str, dataset: str, name: str, key: str, where: str) -> nn.Module:
+    weights = _store(location).load(key)
+    spec = SPECS[dataset]
+    network = models.build(name, spec.shape, len(spec.classes), weights.facts["size"])
+    # Weights ship in half precision; results are computed with exactly these, cast to single.
+    network.load_state_dict({tensor: value.float() for tensor, value in weights.tensors.items()})
+    return network.to(where).eval().requires_grad_(False)
+
+
+@st.cache_resource(show_spinner=False)
+def _semaphore() -> BoundedSemaphore:
+    return BoundedSemaphore(1)

@@ -1,0 +1,57 @@
+"""Charts with what belongs to them: a text for those who do not see them, and their numbers as a file."""
+
+import csv
+import io
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import altair as alt
+import streamlit as st
+
+
+def show_chart(
+    chart: alt.LayerChart, alt_text: str, key: str | None = None, on_select: Callable[[], None] | None = None
+) -> None:
+    """Show a chart as wide as its place.
+
+    Args:
+        alt_text: What it shows, in a sentence.
+        key: Where its selection is kept.
+        on_select: Called when something in it is chosen.
+    """
+    if on_select is None:
+        st.altair_chart(chart, key=key, alt=alt_text, width="stretch")
+    else:
+        st.altair_chart(chart, key=key, alt=alt_text, width="stretch", on_select=on_select)
+
+
+def offer_csv(label: str, records: Sequence[Mapping[str, Any]], file: str, about: Mapping[str, Any]) -> None:
+    """A button that saves a chart's numbers.
+
+    Args:
+        label: What they are.
+        records: Rows, all with the same columns.
+        file: Name of the file, without its ending.
+        about: Columns that are the same in all rows: where the numbers come from.
+    """
+    st.download_button(
+        label,
+        csv_text([{**about, **record} for record in records]),
+        f"{file}.csv",
+        "text/csv",
+        key=f"csv-{file}",
+        icon=":material/download:",
+        type="tertiary",
+        on_click="ignore",
+    )
+
+
+def csv_text(records: Sequence[Mapping[str, Any]]) -> str:
+    """Rows as comma-separated values, with a line of names; empty for no rows."""
+    if not records:
+        return ""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(records[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(records)
+    return text.getvalue()

@@ -1,0 +1,106 @@
+"""What the live page lets people choose: model, attack, target."""
+
+from dataclasses import fields
+from typing import Any
+
+import streamlit as st
+
+from app import state, url
+from app.ui.controls import attack_controls, follow_default
+from app.ui.scene import ANY
+from core.attacks import ATTACK_TITLES, ATTACKS, GradientAttack
+from core.data import DatasetSpec
+from core.models import TITLES
+from precompute.store import Bundle
+
+MAIN = ("epsilon", "beta", "step_size", "steps")
+MORE = ("one_stage",)
+
+
+def choose_model(found: Bundle) -> str:
+    """One of the bundle's models."""
+    names = state.model_names(found)
+    url.check_choice("model", [TITLES[name] for name in names], "Model")
+    return st.segmented_control(
+        "Model",
+        names,
+        default=names[0],
+        required=True,
+        format_func=TITLES.__getitem__,
+        key="model",
+        bind="query-params",
+        help="CapsNet and CNN+CR rebuild the image from the winning class alone, CNN+R from all classes.",
+    )
+
+
+def choose_attack(spec: DatasetSpec, found: Bundle, model: str) -> tuple[GradientAttack, int]:
+    """An attack and its seed; settings start from what its paper used on the data set."""
+    url.check_choice("attack", list(ATTACK_TITLES.values()), "Attack")
+    name = st.segmented_control(
+        "Attack",
+        list(ATTACKS),
+        default="r-pgd",
+        required=True,
+        format_func=ATTACK_TITLES.__getitem__,
+        key="attack",
+        bind="query-params",
+        help="All fool the network. Those with R- also keep the reconstruction close, to fool the detector.",
+    )
+    one_step = name.endswith("fgsm")
+    defaults: dict[str, Any] = {
+        "epsilon": spec.epsilon,
+        "step_size": spec.fgsm_step if one_step else spec.step_size,
+        "steps": 1 if one_step else spec.steps,
+    }
+    matrix = found.get(f"{model}/matrix", only=())
+    if matrix and "beta" in matrix.facts:
+        defaults["beta"] = float(matrix.facts["beta"])
+    kind = ATTACKS[name]
+    chosen = attack_controls(kind, defaults, MAIN)
+    with st.expander("More settings", icon=":material/tune:"):
+        chosen |= attack_controls(kind, defaults, MORE)
+        seed = choose_seed()
+    known = {f.name for f in fields(kind)}
+    return kind(**{key: value for key, value in (defaults | chosen).items() if key in known}), seed
+
+
+def choose_seed() -> int:
+    """Of the random start."""
+    url.check_number("seed", 0, 9999, "Seed")
+    return int(
+        st.number_input(
+            "Seed",
+            0,
+            9999,
+            0,
+            key="seed",
+            bind="query-params",
+            help="Of the random point from which PGD and R-PGD start. The same seed gives the same attack.",
+        )
+    )
+
+
+def every(classes: tuple[str, ...]) -> str:
+    """The title of all targets at once."""
+    return f"All {len(classes) - 1}"
+
+
+def choose_targets(classes: tuple[str, ...], label: int) -> tuple[int | None, ...]:
+    """The classes aimed at, attacked together; a single None is any other class."""
+    titles = [name for name in classes if name != classes[label]] + [ANY, every(classes)]
+    usual = classes[8] if label != 8 else classes[3]
+    follow_default("target", usual)
+    if st.session_state.get("target", usual) not in titles:
+        st.session_state["target"] = usual
+    url.check_choice("target", titles, "Target")
+    target = st.pills(
+        f"Make the network see this **{classes[label]}** as",
+        titles,
+        default=usual,
+        required=True,
+        key="target",
+        bind="query-params",
+    )
+    if target == every(classes):
+        return tuple(number for number in range(len(classes)) if number != label)
+    return (None,) if target == ANY else (classes.index(target),)

@@ -1,0 +1,77 @@
+"""What pages of cached results start with: the bundle, the data set where there is a copy, the threshold."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import streamlit as st
+
+from app import results, state
+from app.results import Attacked, Clean
+from app.ui import notices
+from core.data import SPECS, Dataset, DatasetSpec
+from core.models import TITLES
+from precompute.store import Bundle
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A page's view of the results.
+
+    Attributes:
+        spec: Of the chosen data set.
+        dataset: The data set, or None without a local copy.
+        bundle: The results.
+        models: Names of the models that have what the page needs.
+        fpr: The false-positive rate chosen in the sidebar.
+    """
+
+    spec: DatasetSpec
+    dataset: Dataset | None
+    bundle: Bundle
+    models: tuple[str, ...]
+    fpr: float
+
+    def clean(self, model: str) -> Clean:
+        """The clean distances of a model."""
+        return results.clean(self.bundle, model)
+
+    def attacked(self, model: str, name: str = "matrix") -> Attacked:
+        """The attacked images of that name."""
+        return results.attacked(self.bundle, model, name)
+
+    def threshold(self, model: str) -> float:
+        """theta of a model at the chosen false-positive rate."""
+        return self.clean(model).threshold(self.fpr)
+
+    @property
+    def about(self) -> dict[str, Any]:
+        """Columns that say where numbers come from."""
+        return {"dataset": self.spec.name, "profile": self.bundle.profile}
+
+    @property
+    def origin(self) -> tuple[str, ...]:
+        """Phrases for the line at the foot of a page."""
+        facts = self.bundle.facts
+        words = {"device": "computed on {}", "size": "{} models"}
+        return tuple(form.format(facts[name]) for name, form in words.items() if facts.get(name))
+
+
+def open_page(title: str, intro: str, *, needs: str) -> Opened:
+    """Draw the head of a page; where there are no results, say how to get them and end the page.
+
+    Args:
+        intro: What one sees and what to try, a sentence or two.
+        needs: Name of the artifact that a model must have.
+    Raises: MissingArtifact, CorruptArtifact, DataError.
+    """
+    st.title(title, anchor=False)
+    st.markdown(intro)
+    name = state.dataset_name()
+    bundle = state.bundle(name)
+    if bundle is None:
+        notices.missing_bundle(name)
+        st.stop()
+    models = tuple(m for m in TITLES if f"{m}/{needs}" in bundle and f"{m}/clean" in bundle)
+    if not models:
+        bundle.load(f"capsnet/{needs}", only=())  # says what is missing and how to build it
+    return Opened(SPECS[name], state.dataset(name), bundle, models, state.fpr())

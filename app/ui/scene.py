@@ -1,0 +1,152 @@
+"""A live run as pictures, words and tables; nothing here draws on the page."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from app.live import Frame, Run
+from app.ui import pictures
+from app.ui.images import perturbation_png, png
+from app.ui.verdict import Outcome, Verdict
+from core.figures.logits import Answer, answer_table
+from core.figures.path import PathPoint
+
+ANY = "Any other class"
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What a run is judged and named by.
+
+    Attributes:
+        model: Its name.
+        classes: Names of the classes.
+        threshold: theta of the detector.
+    """
+
+    model: str
+    classes: tuple[str, ...]
+    threshold: float
+
+    @property
+    def quantity(self) -> str:
+        """What `scores` are, as an axis says it."""
+        return "length of the class capsule" if self.model == "capsnet" else "probability"
+
+    def scores(self, logits: Tensor) -> Tensor:
+        """How much the network believes in each class, 0 to 1: lengths of capsules, or probabilities."""
+        return logits.sigmoid() if self.model == "capsnet" else logits.softmax(-1)
+
+    def target_name(self, target: int | None) -> str:
+        """A target in words."""
+        return ANY if target is None else self.classes[target]
+
+    def verdict(self, run: Run, frame: Frame, row: int) -> Verdict:
+        """The outcome for one target at one point of the path."""
+        return Verdict(
+            int(frame.prediction[row]),
+            run.request.label,
+            run.request.targets[row],
+            float(frame.distance[row]),
+            self.threshold,
+            self.classes,
+        )
+
+    def answers(self, run: Run, frame: Frame, row: int) -> list[Answer]:
+        """Scores before and after, class by class."""
+        return answer_table(self.scores(run.before.logits[0]), self.scores(frame.logits[row]), self.classes)
+
+    def path(self, run: Run) -> list[PathPoint]:
+        """Every kept point of the path of every target."""
+        return [
+            PathPoint(
+                frame.step,
+                self.target_name(target),
+                self.classes[int(frame.prediction[row])],
+                float(frame.distance[row]),
+                self.verdict(run, frame, row).outcome.value,
+            )
+            for frame in run.frames
+            for row, target in enumerate(run.request.targets)
+        ]
+
+    def words(self, run: Run, frame: Frame, row: int, note: str = "") -> str:
+        """The verdict as HTML: on one target, or on all of them."""
+        notes = [note] if note else []
+        first = int(run.before.prediction[0])
+        if first != run.request.label:
+            right = self.classes[run.request.label]
+            notes.append(f"Mind that it took the unharmed {right} for {self.classes[first]}.")
+        verdicts = [self.verdict(run, frame, number) for number in range(len(run.request.targets))]
+        if len(verdicts) == 1:
+            return pictures.verdict_box(verdicts[0], " ".join(notes))
+        hits = sum(verdict.hit for verdict in verdicts)
+        unseen = sum(verdict.outcome is Outcome.UNDETECTED for verdict in verdicts)
+        leading = Outcome.UNDETECTED if unseen else Outcome.FLAGGED if hits else Outcome.FAILED
+        told = verdicts[row]
+        return pictures.summary_box(
+            leading,
+            f"{hits} of {len(verdicts)} targets hit, {unseen} of them missed by the detector",
+            f"Target {self.target_name(told.target)}: {told.sentence} {' '.join(notes)}",
+        )
+
+    def strip(self, run: Run, frame: Frame) -> str:
+        """A card for each target, as HTML."""
+        return pictures.strip(
+            [
+                pictures.Card(
+                    self.target_name(target),
+                    png(frame.x[row]),
+                    png(frame.reconstruction[row]),
+                    self.verdict(run, frame, row),
+                )
+                for row, target in enumerate(run.request.targets)
+            ]
+        )
+
+    def row(self, run: Run, frame: Frame, row: int) -> str:
+        """Reconstruction, original, perturbation, attacked image and its reconstruction, as HTML."""
+        label, verdict = run.request.label, self.verdict(run, frame, row)
+        clean, attacked = self.scores(run.before.logits[0]), self.scores(frame.logits[row])
+        first = int(run.before.prediction[0])
+        before, after = self.classes[first], self.classes[verdict.prediction]
+        delta = frame.x[row] - run.before.x[0]
+        half = max(float(torch.as_tensor(run.request.attack.epsilon)), 1 / 255)
+        side = "above" if verdict.flagged else "within"
+        return pictures.row(
+            [
+                pictures.Picture(
+                    png(run.before.reconstruction[0]),
+                    f"Rebuilt from class {before}",
+                    f"distance {float(run.before.distance[0]):.2f}",
+                    f"The network's reconstruction of the original, as {before}",
+                ),
+                pictures.Picture(
+                    png(run.before.x[0]),
+                    f"Original: {self.classes[label]}",
+                    f"read as {before} ({float(clean[first]):.0%})",
+                    f"The original image, {self.classes[label]}",
+                ),
+                pictures.Picture(
+                    perturbation_png(delta, 1 / half),
+                    "Perturbation",
+                    f"magnified {1 / half:.3g} times",
+                    f"What the attack changed, at most {float(delta.abs().max()):.2f} at a pixel",
+                    half,
+                ),
+                pictures.Picture(
+                    png(frame.x[row]),
+                    "Attacked",
+                    f"read as {after} ({float(attacked[verdict.prediction]):.0%})",
+                    f"The attacked image, which the network reads as {after}",
+                ),
+                pictures.Picture(
+                    png(frame.reconstruction[row]),
+                    f"Rebuilt from class {after}",
+                    f"distance {verdict.distance:.2f}, {side} θ = {self.threshold:.2f}",
+                    f"The network's reconstruction of the attacked image, as {after}",
+                ),
+            ],
+            ["←", "+", "=", "→"],
+        )

@@ -1,0 +1,88 @@
+"""The places of the live page that change while an attack runs."""
+
+import streamlit as st
+
+from app import url
+from app.live import Frame, Request, Run
+from app.ui.scene import Scene
+from core.figures.logits import answer_bars
+from core.figures.path import path_chart
+
+
+class Stage:
+    """Made once in a run of the page, from top to bottom; filled many times.
+
+    Args:
+        scene: What runs are judged by.
+        request: What is asked for: with several targets there is a strip of them.
+    """
+
+    def __init__(self, scene: Scene, request: Request) -> None:
+        self.scene, self.request = scene, request
+        button, words = st.columns([1.3, 9], vertical_alignment="center")
+        self.button, self.words = button.empty(), words.empty()
+        self.strip = st.empty() if len(request.targets) > 1 else None
+        self.chosen = self._look_closer() if self.strip else 0
+        self.row, self.bar = st.empty(), st.empty()
+        left, right = st.columns(2, gap="large")
+        left.markdown("###### What the network answers")
+        right.markdown("###### How far the image is from its reconstruction")
+        self.answers, self.path = left.empty(), right.empty()
+
+    def _look_closer(self) -> int:
+        """Which of several targets is shown in full."""
+        names = [self.scene.target_name(target) for target in self.request.targets]
+        if st.session_state.get("look", names[0]) not in names:
+            st.session_state["look"] = names[0]
+        url.check_choice("look", names, "Target to look at")
+        with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+            st.markdown("Look closer at", width="content")
+            name = st.segmented_control(
+                "Look closer at",
+                names,
+                default=names[0],
+                required=True,
+                key="look",
+                bind="query-params",
+                label_visibility="collapsed",
+            )
+        return names.index(name)
+
+    def choose_step(self, run: Run) -> Frame:
+        """A slider through the kept points of the path; returns the chosen one."""
+        steps = [frame.step for frame in run.frames]
+        if len(steps) < 2:
+            return run.frames[-1]
+        url.check_choice("step", [str(step) for step in steps], "Iteration")
+        if st.session_state.get("step", steps[-1]) not in steps:
+            st.session_state["step"] = steps[-1]
+        with self.bar:
+            return run.frame(
+                st.select_slider(
+                    "Iteration",
+                    steps,
+                    steps[-1],
+                    key="step",
+                    bind="query-params",
+                    help="Drag to go back along the attack's path.",
+                )
+            )
+
+    def show(self, run: Run, frame: Frame, charts: bool, note: str = "") -> None:
+        """Show one point of the path, without the charts if need be; a note goes to the verdict."""
+        scene, row = self.scene, self.chosen
+        self.words.html(scene.words(run, frame, row, note))
+        if self.strip:
+            self.strip.html(scene.strip(run, frame))
+        self.row.html(scene.row(run, frame, row))
+        if not charts:
+            return
+        colour = scene.verdict(run, frame, row).colour
+        bars = answer_bars(scene.answers(run, frame, row), scene.quantity, colour, (0, 1.12))
+        path = path_chart(scene.path(run), scene.threshold, run.total, frame.step)
+        self.answers.altair_chart(
+            bars, alt=f"Bars: {scene.quantity} of each class, before and after the attack"
+        )
+        self.path.altair_chart(
+            path, alt="Line: distance to the reconstruction against iterations, and the detector's threshold"
+        )

@@ -1,0 +1,245 @@
+"""Attacked images with what the networks rebuild of them, filtered and paged (qin2020, Figs. 5 and 11)."""
+
+from dataclasses import dataclass
+from random import Random
+
+import streamlit as st
+
+from app import url
+from app.results import Attacked, attack_words
+from app.ui import notices, tiles
+from app.ui.charts import offer_csv
+from app.ui.page import Opened, open_page
+from app.ui.status import status_line
+from app.ui.verdict import TITLES, Outcome
+from core.figures.style import Record, in_words
+from core.metrics import Rate
+from core.models import TITLES as MODEL_TITLES
+
+INTRO = """
+Attacked images beside what the network **rebuilds** of them. Where an attack goes undetected, look closely:
+does the picture still look like what it was, or has it come to *resemble the class it is taken for*?
+"""
+EVERY = "All"
+ANY = "Any"
+BY_IMAGE, RANDOM = "By image", "Random sample"
+PER_PAGE = (12, 24, 48, 96)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What is asked for; classes and outcome are None for any."""
+
+    models: tuple[str, ...]
+    source: int | None
+    target: int | None
+    outcome: Outcome | None
+    order: str
+    seed: int
+    per_page: int
+    show: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Item:
+    """One attacked image: a row of an attack."""
+
+    attack: Attacked
+    row: int
+    outcome: Outcome
+
+    @property
+    def place(self) -> tuple[int, int, int]:
+        """Where it stands in the order of images."""
+        target = -1 if self.attack.target is None else int(self.attack.target[self.row])
+        return int(self.attack.label[self.row]), int(self.attack.index[self.row]), target
+
+
+def first_page() -> None:
+    """Other filters, other images: start from the front."""
+    st.session_state["page"] = 1
+
+
+def choose_what(page: Opened) -> tuple[tuple[str, ...], Outcome | None]:
+    titles = [EVERY, *(MODEL_TITLES[model] for model in page.models)]
+    outcomes = [EVERY, *TITLES.values()]
+    url.check_choice("models", titles, "Model")
+    url.check_choice("outcome", outcomes, "Outcome")
+    title = st.segmented_control(
+        "Model",
+        titles,
+        default=EVERY,
+        required=True,
+        key="models",
+        bind="query-params",
+        on_change=first_page,
+    )
+    outcome = st.segmented_control(
+        "Outcome",
+        outcomes,
+        default=EVERY,
+        required=True,
+        key="outcome",
+        bind="query-params",
+        on_change=first_page,
+        help="Undetected and flagged attacks both worked: the network reads the target. The others did not.",
+    )
+    models = tuple(model for model in page.models if title in (EVERY, MODEL_TITLES[model]))
+    return models, next((kind for kind, words in TITLES.items() if words == outcome), None)
+
+
+def choose_class(label: str, key: str, classes: tuple[str, ...]) -> int | None:
+    options = [ANY, *classes]
+    url.check_choice(key, options, label)
+    chosen = st.selectbox(label, options, key=key, bind="query-params", on_change=first_page, width=150)
+    return None if chosen == ANY else classes.index(chosen)
+
+
+def choose(page: Opened) -> Choice:
+    """The filters, in two rows."""
+    with st.container(horizontal=True, gap="small", vertical_alignment="bottom"):
+        models, outcome = choose_what(page)
+        show = st.pills(
+            "Pictures",
+            tiles.KINDS,
+            selection_mode="multi",
+            default=(tiles.ORIGINAL, tiles.ATTACKED, tiles.REBUILT),
+            key="pictures",
+            bind="query-params",
+        )
+    with st.container(horizontal=True, gap="medium", vertical_alignment="bottom"):
+        source = choose_class("Source", "from", page.spec.classes)
+        target = choose_class("Target", "to", page.spec.classes)
+        url.check_choice("order", [BY_IMAGE, RANDOM], "Order")
+        order = st.segmented_control(
+            "Order",
+            [BY_IMAGE, RANDOM],
+            default=BY_IMAGE,
+            required=True,
+            key="order",
+            bind="query-params",
+            on_change=first_page,
+            help="By image: all targets of one image in turn. Random sample: drawn by the seed, not picked.",
+        )
+        url.check_number("draw", 0, 9999, "Seed")
+        seed = st.number_input(
+            "Seed",
+            0,
+            9999,
+            0,
+            key="draw",
+            bind="query-params",
+            on_change=first_page,
+            width=120,
+            disabled=order != RANDOM,
+        )
+        url.check_choice("per", [str(count) for count in PER_PAGE], "Number a page")
+        per_page = st.selectbox(
+            "A page", PER_PAGE, index=1, key="per", bind="query-params", on_change=first_page, width=90
+        )
+    return Choice(models, source, target, outcome, order, int(seed), per_page, tuple(show))
+
+
+def candidates(page: Opened, choice: Choice) -> list[Item]:
+    """Everything that matches but for the outcome, in the order asked for."""
+    items: list[Item] = []
+    for model in choice.models:
+        attack = page.attacked(model)
+        outcomes = attack.outcomes(page.threshold(model))
+        keep = attack.label >= 0
+        if choice.source is not None:
+            keep &= attack.label == choice.source
+        if choice.target is not None and attack.target is not None:
+            keep &= attack.target == choice.target
+        items += [Item(attack, row, outcomes[row]) for row in keep.nonzero().flatten().tolist()]
+    items.sort(key=lambda item: item.place)  # stable: of equal images, models stay in their order
+    if choice.order == RANDOM:
+        Random(choice.seed).shuffle(items)
+    return items
+
+
+def count_words(items: list[Item]) -> str:
+    """How the attacks that match ended."""
+    worked = sum(item.outcome in (Outcome.UNDETECTED, Outcome.FLAGGED) for item in items)
+    missed = sum(item.outcome is Outcome.UNDETECTED for item in items)
+    return (
+        f"Of **{len(items):,}** attacks, {in_words(Rate(worked, len(items)))} worked and "
+        f"{in_words(Rate(missed, len(items)))} went undetected."
+    )
+
+
+def page_tiles(page: Opened, items: list[Item]) -> list[tiles.Tile]:
+    """The tiles of one page; made model by model, so that a model rebuilds its images in one batch."""
+    made: dict[tuple[str, int], tiles.Tile] = {}
+    for attack in {item.attack.model: item.attack for item in items}.values():
+        rows = [item.row for item in items if item.attack.model == attack.model]
+        threshold = page.threshold(attack.model)
+        found = tiles.make_tiles(page.bundle, page.spec, page.dataset, attack, rows, threshold)
+        made |= {(attack.model, row): tile for row, tile in zip(rows, found, strict=True)}
+    return [made[item.attack.model, item.row] for item in items]
+
+
+def records(page: Opened, items: list[Item]) -> list[Record]:
+    """The rows behind the tiles, for a file."""
+    classes, rows = page.spec.classes, []
+    for item in items:
+        attack = item.attack
+        label, image, target = item.place
+        rows.append(
+            {
+                "model": attack.title,
+                "image": image,
+                "source": classes[label],
+                "target": classes[target],
+                "prediction": classes[int(attack.prediction[item.row])],
+                "distance": float(attack.distance[item.row]),
+                "threshold": page.threshold(attack.model),
+                "fpr": page.fpr,
+                "outcome": item.outcome.value,
+            }
+        )
+    return rows
+
+
+def main() -> None:
+    st.html(tiles.STYLE)
+    page = open_page("Gallery", INTRO, needs="matrix")
+    choice = choose(page)
+    url.show_corrections()
+    if page.dataset is None:
+        notices.offer_download(page.spec.name)
+    every = candidates(page, choice)
+    if choice.source is not None and choice.source == choice.target:
+        st.info(
+            "Source and target are the same class, so there is nothing to attack.", icon=":material/info:"
+        )
+        st.stop()
+    items = [item for item in every if choice.outcome in (None, item.outcome)]
+    pages = max(1, -(-len(items) // choice.per_page))
+    if st.session_state.get("page", 1) > pages:
+        first_page()
+    with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
+        st.markdown(count_words(every))
+        number = st.pagination(pages, key="page", bind="query-params")
+    st.html(tiles.colour_key())
+    shown = items[(number - 1) * choice.per_page : number * choice.per_page]
+    if shown:
+        several = len(choice.models)
+        # One line for one image and target, as long as models take turns.
+        columns = several if several > 1 and choice.order == BY_IMAGE and choice.outcome is None else None
+        st.html(tiles.grid(page_tiles(page, shown), choice.show, name_models=several > 1, columns=columns))
+    else:
+        st.info("No attack ended like this. Choose another outcome, or more classes.", icon=":material/info:")
+    offer_csv(f"All {len(items):,} as CSV", records(page, items), f"{page.spec.name}-gallery", page.about)
+    status_line(
+        attack_words(page.attacked(page.models[0]).facts, targeted=True, with_beta=False),
+        f"false-positive rate {100 * page.fpr:g} %",
+        *page.origin,
+        live=False,
+        n=len(every),
+        profile=page.bundle.profile,
+    )
+
+
+with notices.explained():
+    main()

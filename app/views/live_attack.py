@@ -1,0 +1,157 @@
+"""Attack one image and watch."""
+
+import time
+from pathlib import Path
+
+import streamlit as st
+import torch
+
+from app import state, url
+from app.live import Frame, Request, Run
+from app.ui import notices
+from app.ui.charts import offer_csv
+from app.ui.choices import choose_attack, choose_model, choose_targets
+from app.ui.images import contact_sheet
+from app.ui.picker import choose_image
+from app.ui.scenarios import show_scenarios
+from app.ui.scene import Scene
+from app.ui.stage import Stage
+from app.ui.status import status_line
+from core.metrics import threshold_at
+
+# Seconds between two pictures of a running attack, and between two charts.
+PICTURE, CHART = 0.1, 0.4
+INTRO = (
+    "Change an image so little that you would still read it, and make the network read something else. "
+    "The detector compares the image with what the network thinks it saw: a good attack fools both."
+)
+TEXT = Path(__file__).parents[2] / "assets" / "texts" / "live_attack.md"
+
+
+def main() -> None:
+    st.title("Live attack", anchor=False)
+    st.caption(INTRO)
+    name = state.dataset_name()
+    found, dataset = state.bundle(name), state.dataset(name)
+    if found is None or not state.model_names(found):
+        notices.missing_bundle(name)
+        return
+    if dataset is None:
+        notices.offer_download(name)
+        return
+    show_scenarios(dataset)
+    with st.sidebar:
+        model = choose_model(found)
+        attack, seed = choose_attack(dataset.spec, found, model)
+    image = choose_image(dataset)
+    label = int(dataset.test.labels[image])
+    targets = choose_targets(dataset.spec.classes, label)
+    corrections = st.container()
+    with corrections:
+        url.show_corrections()
+
+    clean = found.load(f"{model}/clean", only=("validation_distance",)).tensors["validation_distance"]
+    scene = Scene(model, dataset.spec.classes, threshold_at(clean, state.fpr()))
+    request = Request(name, model, found.names[f"{model}/weights"], image, label, targets, attack, seed)
+    stage = Stage(scene, request)
+    run = current_run(request, dataset.test.x(image))
+    if not run.ended and not st.session_state.get("hold"):
+        drive(run, stage)
+    show_attack_button(stage)
+    frame = stage.choose_step(run)
+    with corrections:
+        url.show_corrections()
+    note = "" if run.ended else "Press Attack to run it."
+    if run.stopped:
+        note = f"Stopped after {run.step} of {run.total} iterations."
+    stage.show(run, frame, charts=True, note=note)
+    show_downloads(scene, run, frame, stage.chosen)
+    with st.expander("What happens here, and what to try", icon=":material/school:"):
+        st.markdown(TEXT.read_text("utf-8"))
+    status_line(
+        f"{run.step} iterations, {1000 * run.seconds / max(run.step, 1):.1f} ms each",
+        f"θ = {scene.threshold:.2f} at {state.fpr():.0%} false alarms",
+        f"seed {seed}",
+        live=True,
+        n=len(targets),
+        seconds=run.seconds,
+        profile=found.profile,
+    )
+
+
+def current_run(request: Request, x: torch.Tensor) -> Run:
+    """The run of this request: the one there is, or a new one."""
+    run: Run | None = st.session_state.get("live")
+    if run is None or run.request != request:
+        network = state.model(request.dataset, request.model)
+        with state.accelerator():
+            run = Run.start(request, network, x.to(state.device()))
+            run.advance()
+        st.session_state["live"] = run
+    return run
+
+
+def drive(run: Run, stage: Stage) -> None:
+    """Advance the attack to its end, showing it as it goes; a changed control or Stop interrupts this."""
+    stage.button.button("Stop", on_click=stop, key="stop", icon=":material/stop_circle:", width="stretch")
+    shown = drawn = 0.0
+    while not run.ended:
+        now = time.monotonic()
+        if now - shown > PICTURE:
+            # These calls also are where Streamlit ends this script when something was clicked.
+            stage.bar.progress(run.step / run.total, f"Iteration {run.step} of {run.total}")
+            stage.show(run, run.frames[-1], charts=now - drawn > CHART)
+            drawn = now if now - drawn > CHART else drawn
+            shown = time.monotonic()
+        with state.accelerator():
+            run.advance()
+    st.session_state["step"] = run.step
+
+
+def show_attack_button(stage: Stage) -> None:
+    stage.button.button(
+        "Attack",
+        on_click=attack_again,
+        key="attack-button",
+        icon=":material/bolt:",
+        type="primary",
+        width="stretch",
+        help="Run it with these settings (key A). Every change of a setting runs it too.",
+        shortcut="A",
+    )
+
+
+def stop() -> None:
+    """End the running attack, and start none until Attack is pressed."""
+    st.session_state["hold"] = True
+    if run := st.session_state.get("live"):
+        run.stop()
+        st.session_state["step"] = run.step
+
+
+def attack_again() -> None:
+    st.session_state["hold"] = False
+    st.session_state.pop("live", None)
+
+
+def show_downloads(scene: Scene, run: Run, frame: Frame, row: int) -> None:
+    name = f"{run.request.dataset}-{run.request.model}-{run.request.image}"
+    about = {"dataset": run.request.dataset, "model": run.request.model, "image": run.request.image}
+    answers = [answer.record() for answer in scene.answers(run, frame, row)]
+    sheet = [run.before.reconstruction[0], run.before.x[0], frame.x[row], frame.reconstruction[row]]
+    with st.container(horizontal=True, gap="small"):
+        offer_csv("Answers (CSV)", answers, f"{name}-answers", {**about, "step": frame.step})
+        offer_csv("Path (CSV)", [point.record() for point in scene.path(run)], f"{name}-path", about)
+        st.download_button(
+            "Pictures (PNG)",
+            contact_sheet(sheet, columns=4, scale=8, gap=8),
+            f"{name}.png",
+            "image/png",
+            icon=":material/download:",
+            type="tertiary",
+            on_click="ignore",
+        )
+
+
+with notices.explained():
+    main()

@@ -1,0 +1,46 @@
+"""Attacks: frozen dataclasses of hyperparameters, called on a model, images and labels."""
+
+from core.attacks.base import AttackResult, AttackState, Progress, predict, untouched
+from core.attacks.gradient import (
+    BIM,
+    FGSM,
+    PGD,
+    GradientAttack,
+    ReconstructiveBIM,
+    ReconstructiveFGSM,
+    ReconstructivePGD,
+)
+
+ATTACKS: dict[str, type[GradientAttack]] = {
+    "fgsm": FGSM,
+    "bim": BIM,
+    "pgd": PGD,
+    "r-fgsm": ReconstructiveFGSM,
+    "r-bim": ReconstructiveBIM,
+    "r-pgd": ReconstructivePGD,
+}
+ATTACK_TITLES = {
+    "fgsm": "FGSM",
+    "bim": "BIM",
+    "pgd": "PGD",
+    "r-fgsm": "R-FGSM",
+    "r-bim": "R-BIM",
+    "r-pgd": "R-PGD",
+}
+
+__all__ = [
+    "ATTACKS",
+    "ATTACK_TITLES",
+    "BIM",
+    "FGSM",
+    "PGD",
+    "AttackResult",
+    "AttackState",
+    "GradientAttack",
+    "Progress",
+    "ReconstructiveBIM",
+    "ReconstructiveFGSM",
+    "ReconstructivePGD",
+    "predict",
+    "untouched",
+]

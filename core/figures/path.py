@@ -1,0 +1,85 @@
+"""The path of an attack: how far the image is from its reconstruction, iteration by iteration."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+import altair as alt
+
+from core.figures.style import GREY, OUTCOME_COLOURS, Record, inline
+
+
+@dataclass(frozen=True)
+class PathPoint:
+    """One image at one iteration.
+
+    Attributes:
+        step: Iterations done.
+        target: Class aimed at, in words.
+        answer: The network's, in words.
+        distance: To the reconstruction.
+        outcome: A key of `OUTCOME_COLOURS`.
+    """
+
+    step: int
+    target: str
+    answer: str
+    distance: float
+    outcome: str
+
+    def record(self) -> Record:
+        """As a row of a table."""
+        return asdict(self)
+
+
+def path_chart(
+    points: Sequence[PathPoint], threshold: float, total: int, step: int | None = None
+) -> alt.LayerChart:
+    """Distance against iteration, a line for each target; points coloured by outcome, the threshold a rule.
+
+    Args:
+        points: One or more of each target, in order of iteration.
+        threshold: theta: above it the detector raises the alarm.
+        total: Iterations asked for: the length of the axis.
+        step: The iteration to mark; None for none.
+    """
+    # Wide enough from the start, so that in a running attack the line alone moves.
+    highest = max(2 * threshold, *(1.1 * point.distance for point in points))
+    flagged = OUTCOME_COLOURS["flagged"]
+    x = alt.X(
+        "step:Q",
+        title="iteration",
+        axis=alt.Axis(tickCount=6),
+        scale=alt.Scale(domain=[0, total], nice=False),
+    )
+    scale = alt.Scale(domain=[0, highest], nice=False)
+    colour = alt.Color(
+        "outcome:N",
+        scale=alt.Scale(domain=list(OUTCOME_COLOURS), range=list(OUTCOME_COLOURS.values())),
+        legend=alt.Legend(title=None, orient="top", symbolType="circle", offset=4),
+    )
+    theta = inline([{"distance": threshold, "top": highest, "end": total, "text": "above θ: flagged"}])
+    zone = alt.Chart(theta).mark_rect(opacity=0.08, color=flagged)
+    zone = zone.encode(y=alt.Y("distance:Q", title="distance", scale=scale), y2="top:Q")
+    rule = alt.Chart(theta).mark_rule(strokeDash=[6, 4], strokeWidth=1.5, color=GREY).encode(y="distance:Q")
+    words = alt.Chart(theta).mark_text(
+        align="right", baseline="bottom", dy=-4, dx=-4, color=GREY, fontSize=11
+    )
+    words = words.encode(x=x, y="distance:Q", text="text:N").transform_calculate(step="datum.end")
+    base = alt.Chart(inline(point.record() for point in points))
+    line = base.mark_line(strokeWidth=1, color=GREY).encode(x=x, y="distance:Q", detail="target:N")
+    dots = base.mark_circle(size=28, opacity=1).encode(
+        x=x,
+        y="distance:Q",
+        color=colour,
+        tooltip=[
+            "target:N",
+            alt.Tooltip("step:Q", title="iteration"),
+            "answer:N",
+            "outcome:N",
+            alt.Tooltip("distance:Q", format=".3f"),
+        ],
+    )
+    layers: list[alt.Chart] = [zone, rule, words, line, dots]
+    if step is not None:
+        layers.append(alt.Chart(inline([{"step": step}])).mark_rule(color=GREY).encode(x=x))
+    return alt.LayerChart(layer=layers, height=300)

@@ -1,0 +1,91 @@
+"""Colours and phrases that all figures and pages share: a model looks the same wherever it is drawn.
+
+The colours, most of them Okabe and Ito's, are told apart under the common colour-vision deficiencies and
+stand out on white as on near-black. None is the only carrier of a meaning: the points of lines differ in
+shape, outcomes are written out.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Literal
+
+import altair as alt
+
+from core.metrics import Rate
+
+MODEL_COLOURS = {"CapsNet": "#7B61C9", "CNN+CR": "#E69F00", "CNN+R": "#009E73", "ConvNet": "#56B4E9"}
+"""By title, in the order in which models are listed."""
+
+MODEL_SHAPES = {"CapsNet": "circle", "CNN+CR": "square", "CNN+R": "triangle-up", "ConvNet": "diamond"}
+
+OUTCOME_COLOURS = {
+    "undetected": "#D55E00",
+    "flagged": "#0072B2",
+    "wrong class": "#CC79A7",
+    "failed": "#8A8F98",
+}
+"""What came of an attack: it worked and was missed, it worked and was flagged, it led to a class that was not
+aimed at, it led nowhere."""
+
+CLEAN_COLOUR = "#44AA99"
+MARK_COLOUR = "#D81B60"
+"""Of what is chosen: the cell of a matrix, the threshold."""
+GREY = "#8A8F98"
+"""For lines and shades that are seen on white and on near-black."""
+
+SEQUENTIAL = "cividis"
+
+Record = dict[str, Any]
+"""One row of a figure's data, as Vega-Lite and CSV files take it."""
+
+
+def percent(value: float, digits: int = 0) -> str:
+    """A share as people read it: 0.1234 is "12 %"."""
+    return f"{100 * value:.{digits}f} %"
+
+
+def interval(rate: Rate, digits: int = 0) -> str:
+    """The interval of a rate: "9–16 %"."""
+    return f"{100 * rate.low:.{digits}f}–{100 * rate.high:.{digits}f} %"
+
+
+def in_words(rate: Rate, digits: int = 0) -> str:
+    """Everything a reader needs of a rate: "12 % (9–16 %, n = 300)"."""
+    return f"{percent(rate.value, digits)} ({interval(rate, digits)}, n = {rate.n:,})"
+
+
+def numbers(rate: Rate) -> Record:
+    """A rate as columns of a table: k, n, value, low, high."""
+    return {"k": rate.k, "n": rate.n, "value": rate.value, "low": rate.low, "high": rate.high}
+
+
+def inline(records: Iterable[Mapping[str, Any]]) -> alt.InlineData:
+    """Records as the data of a chart."""
+    return alt.InlineData(values=[dict(record) for record in records])
+
+
+def heading(title: str, anchor: Literal["start", "middle", "end"] = "start") -> alt.TitleParams:
+    """The title above a chart."""
+    return alt.TitleParams(title, anchor=anchor, fontSize=15, offset=8)
+
+
+def model_colour(titles: Iterable[str]) -> alt.Color:
+    """Colour by the field `model`, the same for a model in every figure; explained above the chart.
+
+    Args:
+        titles: Of the models shown, in order.
+    """
+    shown = list(titles)
+    scale = alt.Scale(domain=shown, range=[MODEL_COLOURS.get(title, GREY) for title in shown])
+    return alt.Color("model:N", scale=scale, legend=_key(), title=None)
+
+
+def model_shape(titles: Iterable[str]) -> alt.Shape:
+    """Shape of points by the field `model`, so that colour is not the only difference."""
+    shown = list(titles)
+    scale = alt.Scale(domain=shown, range=[MODEL_SHAPES.get(title, "cross") for title in shown])
+    return alt.Shape("model:N", scale=scale, legend=_key(), title=None)
+
+
+def _key() -> alt.Legend:
+    # Layers that share a scale must agree on its legend, so that all get this one.
+    return alt.Legend(orient="top", symbolSize=90, symbolOpacity=1, labelFontSize=13, offset=4)

@@ -1,0 +1,214 @@
+"""One resumable training loop for every model."""
+
+import hashlib
+import json
+import math
+import os
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from core.attacks.base import predict
+from core.data import Split
+from core.models import ReconstructingNet
+from core.objectives import margin_loss, squared_error
+
+
+class CheckpointError(RuntimeError):
+    """A checkpoint that cannot be continued with this recipe."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything that decides what weights come out, given the data.
+
+    Attributes:
+        loss: "margin" (capsules) or "cross_entropy", averaged over the batch.
+        epochs: Passes over the training images.
+        batch_size: Images a step; an incomplete last batch is dropped.
+        learning_rate: Peak of Adam's rate: linear warm-up, then a cosine down to 1 % of it.
+        warmup: Steps of warm-up.
+        reconstruction_weight: Weight of the *summed* squared error of an image.
+        shift: Largest random translation in pixels, filled with black.
+        precision: "bfloat16" computes convolutions and matrix products in it; weights stay float32.
+        seed: Of the initial weights, the order and the shifts.
+    """
+
+    loss: str = "margin"
+    epochs: int = 10
+    batch_size: int = 128
+    learning_rate: float = 3e-3
+    warmup: int = 200
+    reconstruction_weight: float = 0.02
+    shift: int = 0
+    precision: str = "bfloat16"
+    seed: int = 0
+
+    def digest(self) -> str:
+        """Short hash of all fields."""
+        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()[:16]
+
+    def rate(self, step: int, total: int) -> float:
+        """Learning rate as a share of its peak."""
+        warm = min(1.0, (step + 1) / self.warmup) if self.warmup else 1.0
+        return warm * (0.01 + 0.99 * (1 + math.cos(math.pi * step / total)) / 2)
+
+
+@dataclass
+class History:
+    """One row per epoch: losses, validation error, seconds."""
+
+    epochs: list[dict[str, float]] = field(default_factory=list[dict[str, float]])
+
+
+OnEpochProgress = Callable[[int, int, str], None]
+"""Called as (steps done, steps in all, a short note)."""
+
+
+def translate(x: Tensor, shift: int, generator: torch.Generator) -> Tensor:
+    """Move each image (B, C, H, W) by up to `shift` pixels both ways, filling with black."""
+    height, width = x.shape[2:]
+    padded = F.pad(x, (shift,) * 4)
+    offset = torch.randint(0, 2 * shift + 1, (2, len(x)), generator=generator)
+    rows = offset[0, :, None, None] + torch.arange(height)[None, :, None]
+    columns = offset[1, :, None, None] + torch.arange(width)[None, None, :]
+    batch = torch.arange(len(x))[:, None, None]
+    return padded[batch, :, rows, columns].permute(0, 3, 1, 2)
+
+
+def losses(model: nn.Module, x: Tensor, y: Tensor, recipe: Recipe) -> tuple[Tensor, Tensor]:
+    """Classification loss and summed squared reconstruction error, batch means.
+
+    The decoder is given the label.
+    """
+    with torch.autocast(x.device.type, torch.bfloat16, enabled=recipe.precision == "bfloat16"):
+        if isinstance(model, ReconstructingNet):
+            logits, poses = model.logits_and_poses(x)
+            error = squared_error(model.decode(poses, y).float(), x).mean()
+        else:
+            logits, error = model(x), x.new_zeros(())
+    logits = logits.float()
+    if recipe.loss == "margin":
+        return margin_loss(logits, y).mean(), error
+    return F.cross_entropy(logits, y), error
+
+
+def train(
+    model: nn.Module,
+    training: Split,
+    validation: Split,
+    recipe: Recipe,
+    *,
+    checkpoint: Path | None = None,
+    device: str | torch.device = "cpu",
+    on_progress: OnEpochProgress | None = None,
+) -> History:
+    """Train in place; leaves the model in evaluation mode.
+
+    The order of every epoch is drawn from (seed, epoch), so a run that was killed and resumed ends with the
+    weights of one that was not.
+
+    Args:
+        model: Built with `recipe.seed`.
+        training, validation: Images and labels; validation is only measured, never trained on.
+        checkpoint: File (safetensors) written after every epoch and continued from, when it exists.
+        on_progress: Called some times a second.
+    Returns: History, including the epochs before a resume.
+    Raises: CheckpointError: when the checkpoint belongs to another recipe.
+    """
+    if recipe.loss not in ("margin", "cross_entropy"):
+        raise ValueError(f"expected loss margin or cross_entropy, got {recipe.loss!r}")
+    if recipe.batch_size > len(training):
+        raise ValueError(f"expected a batch of at most {len(training)} images, got {recipe.batch_size}")
+    model.to(device=device, memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue] - torch's own
+    optimizer = torch.optim.Adam(model.parameters(), recipe.learning_rate)
+    history = load_checkpoint(checkpoint, model, optimizer, recipe) if checkpoint else History()
+    per_epoch = len(training) // recipe.batch_size
+    total = per_epoch * recipe.epochs
+    for epoch in range(len(history.epochs), recipe.epochs):
+        began = time.monotonic()
+        generator = torch.Generator().manual_seed(recipe.seed * 1_000_003 + epoch)
+        order = torch.randperm(len(training), generator=generator)
+        sums = torch.zeros(2, device=device)
+        model.train()
+        for number in range(per_epoch):
+            rows = order[number * recipe.batch_size : (number + 1) * recipe.batch_size]
+            x, y = training.x(rows), training.labels[rows]
+            if recipe.shift:
+                x = translate(x, recipe.shift, generator)
+            x, y = x.to(device), y.to(device)
+            step = epoch * per_epoch + number
+            for group in optimizer.param_groups:
+                group["lr"] = recipe.learning_rate * recipe.rate(step, total)
+            classification, error = losses(model, x, y, recipe)
+            optimizer.zero_grad()
+            (classification + recipe.reconstruction_weight * error).backward()  # pyright: ignore[reportUnknownMemberType]
+            optimizer.step()
+            sums += torch.stack([classification.detach(), error.detach()])
+            if on_progress and (step % 10 == 9 or step + 1 == total):
+                on_progress(step + 1, total, f"epoch {epoch + 1}/{recipe.epochs}")
+        wrong = predict(model, validation.x().to(device)).cpu() != validation.labels
+        means = (sums / per_epoch).tolist()
+        history.epochs.append(
+            {
+                "epoch": epoch + 1,
+                "classification": means[0],
+                "squared_error": means[1],
+                "validation_error": float(wrong.float().mean()),
+                "seconds": time.monotonic() - began,
+            }
+        )
+        if checkpoint:
+            save_checkpoint(checkpoint, model, optimizer, recipe, history)
+    model.eval()
+    return history
+
+
+def save_checkpoint(
+    path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, recipe: Recipe, history: History
+) -> None:
+    """Write model, optimiser state and history at once: a kill leaves the old file or the new one."""
+    tensors = {f"model.{name}": tensor for name, tensor in model.state_dict().items()}
+    states: dict[int, dict[str, Tensor]] = optimizer.state_dict()["state"]
+    for number, state in states.items():
+        tensors |= {f"optimizer.{number}.{name}": value for name, value in state.items()}
+    metadata = {"recipe": recipe.digest(), "history": json.dumps(history.epochs)}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_suffix(f".{os.getpid()}.tmp")
+    save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, temporary, metadata)
+    temporary.replace(path)
+
+
+def load_checkpoint(
+    path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, recipe: Recipe
+) -> History:
+    """Restore what `save_checkpoint` wrote into model and optimiser.
+
+    The history is empty when there is no file.
+    """
+    if not path.exists():
+        return History()
+    with safe_open(path, framework="pt") as file:
+        metadata: dict[str, str] = file.metadata()
+        if metadata.get("recipe") != recipe.digest():
+            raise CheckpointError(
+                f"expected a checkpoint of recipe {recipe.digest()} in {path}, "
+                f"got one of {metadata.get('recipe')}; delete it to start again"
+            )
+        tensors: dict[str, Tensor] = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    model.load_state_dict({name[6:]: value for name, value in tensors.items() if name.startswith("model.")})
+    states: dict[int, dict[str, Any]] = {}
+    for name, value in tensors.items():
+        if name.startswith("optimizer."):
+            _, number, key = name.split(".", 2)
+            states.setdefault(int(number), {})[key] = value
+    optimizer.load_state_dict({"state": states, "param_groups": optimizer.state_dict()["param_groups"]})
+    return History(json.loads(metadata["history"]))

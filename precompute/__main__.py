@@ -1,0 +1,272 @@
+"""`python -m precompute`: build what takes long, and see what is there.
+
+What takes long to import (torch, Dask, Rich) is imported where it is used, so that a build with nothing to
+do is over at once.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+
+import typer
+import typer.core
+
+from precompute.artifact import CorruptArtifact, MissingArtifact, build_command
+from precompute.files import Folder
+from precompute.store import Store
+from precompute.work import BuildError
+
+if TYPE_CHECKING:
+    from precompute.status import Pipeline
+
+
+class _Group(typer.core.TyperGroup):
+    """Says the errors that a user can do something about in their one sentence, without a traceback."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except (BuildError, CorruptArtifact, MissingArtifact) as error:
+            _stop(str(error), 1)
+        except ValueError as error:
+            from core.data import DataError
+
+            if not isinstance(error, DataError):
+                raise
+            _stop(str(error), 1)
+
+
+app = typer.Typer(
+    cls=_Group,
+    help="Train, attack and measure ahead of time, so that the pages have it at hand.",
+    context_settings={"help_option_names": ["-h", "--help"]},
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+
+StoreOption = Annotated[
+    str | None, typer.Option("--store", metavar="URL", help="Folder or fsspec URL; default CAPSIGHT_STORE.")
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+ProfileOption = Annotated[str, typer.Option("--profile", help="smoke, demo or paper.")]
+DatasetArgument = Annotated[str, typer.Argument(metavar="DATASET", help="digits, mnist or fashion_mnist.")]
+
+
+@app.command()
+def build(
+    dataset: DatasetArgument,
+    profile: ProfileOption = "demo",
+    workers: Annotated[int | None, typer.Option(min=1, help="Build in this many processes.")] = None,
+    scheduler: Annotated[
+        str | None, typer.Option(metavar="ADDRESS", help="Build on a Dask scheduler.")
+    ] = None,
+    store: StoreOption = None,
+) -> None:
+    """Build the bundle of a data set, or go on with it."""
+    from rich.console import Console
+
+    from precompute.display import Display
+    from precompute.engine import run
+    from precompute.graph import keys_by_name
+
+    if workers and scheduler:
+        _stop("expected --workers or --scheduler, got both; a scheduler has workers of its own", 2)
+    pipeline = _pipeline(dataset, profile)
+    destination = Store(store)
+    steps = pipeline.experiment(dataset, profile)
+    try:
+        with Display(Console(stderr=True), f"{dataset} {profile}") as display:
+            report = run(
+                steps,
+                destination,
+                workers=workers,
+                scheduler=scheduler,
+                origin={"dataset": dataset, "profile": profile},
+                on_event=display.show,
+            )
+    except KeyboardInterrupt:
+        typer.echo("Stopped. What is finished is kept, and the same command goes on from there.", err=True)
+        raise typer.Exit(130) from None
+    for name, trace in report.traces.items():
+        typer.echo(f"\n{name}: {trace}", err=True)
+    counts = f"{len(report.built)} built, {len(report.hits)} there already"
+    if not report.ok:
+        counts += f", {len(report.failed)} failed, {len(report.not_run)} not run"
+    typer.echo(f"{dataset} {profile}: {counts}, {report.seconds:.1f} s, {destination}", err=True)
+    if not report.ok:
+        raise typer.Exit(1)
+    destination.set_bundle(dataset, profile, keys_by_name(steps), pipeline.bundle_facts(dataset, profile))
+
+
+@app.command()
+def status(json_: JsonOption = False, store: StoreOption = None) -> None:
+    """Say which steps are there, stale or missing."""
+    from precompute.status import status as rows_of
+
+    rows = rows_of(Store(store), _pipeline())
+    if json_:
+        _print_json(rows)
+    else:
+        _print_table(("dataset", "profile", "bundle", "current", "present", "stale", "missing"), rows)
+
+
+@app.command()
+def explain(
+    key: Annotated[
+        str, typer.Argument(metavar="KEY", help="A key, its beginning, or a name (capsnet/weights).")
+    ],
+    store: StoreOption = None,
+) -> None:
+    """Show the recipe of a key and of what goes into it."""
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.tree import Tree
+
+    from precompute.status import Entry, catalogue, lookup
+
+    entries = catalogue(Store(store), _pipeline())
+    found = lookup(entries, key)
+    if not found:
+        _stop(f"expected a key, its beginning or a step's name, got {key!r}; `status --json` lists them", 2)
+    if len(found) > 1:
+        several = ", ".join(f"{entry.labels[0]} ({entry.key[:8]})" for entry in found[:9])
+        _stop(
+            f"expected one step, got {key!r}, which stands for {len(found)}: {several}; name one of them", 2
+        )
+
+    def grow(tree: Tree, entry: Entry, role: str) -> None:
+        recipe = entry.recipe
+        head = f"[bold]{escape(role + entry.labels[0])}[/] {entry.key} [dim]{entry.state}[/]"
+        branch = tree.add(f"{head}\n{escape(recipe['function'])} version {recipe['version']}")
+        for title in ("params", "data"):
+            if recipe[title]:
+                branch.add(escape(f"{title} {json.dumps(recipe[title])}"))
+        for name, source in recipe["inputs"].items():
+            if source in entries:
+                grow(branch, entries[source], f"{name}: ")
+            else:
+                branch.add(escape(f"{name}: {source}, not known here"))
+
+    root = Tree("", hide_root=True)
+    grow(root, found[0], "")
+    Console(soft_wrap=True, highlight=False).print(root)
+
+
+@app.command()
+def verify(json_: JsonOption = False, store: StoreOption = None) -> None:
+    """Read every artifact and compare it with its digests."""
+    from precompute.status import verify as rows_of
+
+    rows = rows_of(Store(store))
+    damaged = [row for row in rows if row["problems"]]
+    if json_:
+        _print_json(rows)
+    else:
+        for row in damaged:
+            typer.echo("\n".join(row["problems"]))
+        typer.echo(f"{len(rows)} checked, {sum(row['bytes'] for row in rows)} bytes, {len(damaged)} damaged")
+    if damaged:
+        raise typer.Exit(1)
+
+
+@app.command()
+def gc(
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be removed.")] = False,
+    store: StoreOption = None,
+) -> None:
+    """Remove what no bundle and no experiment needs."""
+    from precompute.garbage import find_garbage, remove_garbage
+    from precompute.status import wanted_keys
+
+    owner = Store(store)
+    garbage = find_garbage(owner, wanted_keys(_pipeline()))
+    sizes: dict[tuple[str, str], int] = {}
+    for item in garbage:
+        sizes[item.folder, item.reason] = sizes.get((item.folder, item.reason), 0) + item.bytes
+    for (folder, reason), size in sizes.items():
+        typer.echo(f"{folder}: {size} bytes, {reason}")
+    if not dry_run:
+        remove_garbage(owner, garbage)
+    typer.echo(f"{len(garbage)} files, {sum(sizes.values())} bytes {'to remove' if dry_run else 'removed'}")
+
+
+@app.command()
+def report(
+    paper: Annotated[str | None, typer.Argument(metavar="[PAPER]", help="One paper's short name.")] = None,
+    json_: JsonOption = False,
+    store: StoreOption = None,
+) -> None:
+    """Set our numbers beside the published ones."""
+    from precompute.report import report as rows_of
+
+    rows = rows_of(Store(store))
+    papers = sorted({row["paper"] for row in rows})
+    if paper is not None and paper not in papers:
+        _stop(f"expected a paper among {', '.join(papers)}, got {paper!r}", 2)
+    rows = [row for row in rows if paper in (None, row["paper"])]
+    if json_:
+        _print_json(rows)
+    elif rows:
+        _print_table(tuple(rows[0]), rows)
+
+
+@app.command()
+def export(
+    dataset: DatasetArgument,
+    folder: Annotated[
+        Path, typer.Argument(metavar="FOLDER", help="Becomes the bundle: assets/bundles/digits.")
+    ],
+    profile: ProfileOption = "demo",
+    store: StoreOption = None,
+) -> None:
+    """Write what ships of a bundle to a folder."""
+    pipeline = _pipeline(dataset, profile)
+    # What was built here, never what shipped before.
+    bundle = Store(store, bundles=()).bundle(dataset, profile)
+    if bundle is None:
+        raise MissingArtifact(
+            f"expected a {profile} bundle of {dataset}, found none; run `{build_command(dataset, profile)}`"
+        )
+    exported = bundle.store.export(bundle, folder, pipeline.shipped_names(dataset, profile))
+    size = sum(file.bytes for file in Folder.open(folder).files())
+    typer.echo(f"{folder}: {len(exported.names)} artifacts, {size} bytes", err=True)
+
+
+def _pipeline(dataset: str | None = None, profile: str | None = None) -> Pipeline:
+    """The experiments; ends the program when they have no such data set or profile."""
+    from precompute import pipeline
+
+    for kind, value, known in (
+        ("data set", dataset, pipeline.DATASETS),
+        ("profile", profile, pipeline.PROFILES),
+    ):
+        if value is not None and value not in known:
+            _stop(f"expected a {kind} among {', '.join(known)}, got {value!r}", 2)
+    return pipeline
+
+
+def _stop(sentence: str, code: int) -> NoReturn:
+    typer.echo(f"Error: {sentence}", err=True)
+    raise typer.Exit(code)
+
+
+def _print_json(rows: list[dict[str, Any]]) -> None:
+    typer.echo(json.dumps(rows, indent=1, allow_nan=False))
+
+
+def _print_table(columns: tuple[str, ...], rows: list[dict[str, Any]]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(*columns)
+    for row in rows:
+        table.add_row(*("" if row[column] is None else str(row[column]) for column in columns))
+    Console().print(table)
+
+
+if __name__ == "__main__":
+    app(prog_name="python -m precompute")

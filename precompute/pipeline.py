@@ -1,0 +1,189 @@
+"""Experiments: which steps make up a bundle, under which profile."""
+
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from core import data
+from core.training import Recipe
+from precompute.graph import Step
+from precompute.steps import STEPS
+
+DATASETS = ("digits", "mnist", "fashion_mnist")
+MODELS = ("capsnet", "cnn_cr", "cnn_r")
+BETAS = (0.1, 0.25, 0.4, 0.45, 0.5, 0.52, 0.55, 0.6, 0.75, 0.9)
+"""Dense where success falls off: between 0.45 and 0.6 the two sign steps become equal."""
+
+
+@dataclass(frozen=True)
+class Profile:
+    """How much is computed.
+
+    Attributes:
+        size: Of the models.
+        epochs: Of training; None for the data set's own number.
+        steps: Iterations of BIM, PGD and their reconstructive forms; None for the data set's.
+        matrix, sweep, table: Test images of each class attacked for the source/target matrix (every target),
+            for the choice of beta, and for the tables. The three sets are disjoint: beta is never chosen on
+            the images that a table reports.
+        betas: Of the sweep.
+    """
+
+    size: str
+    epochs: int | None
+    steps: int | None
+    matrix: int
+    sweep: int
+    table: int
+    betas: tuple[float, ...] = BETAS
+
+
+PROFILES = {
+    "smoke": Profile("compact", 2, 3, 1, 1, 2, (0.25, 0.5, 0.75)),
+    "demo": Profile("compact", None, 200, 10, 5, 12),
+    "paper": Profile("paper", None, None, 100, 100, 100),
+}
+
+# scikit-learn's digits have 36 test images a class, and their build is to take minutes.
+DIGITS = {
+    "demo": {"steps": 100, "table": 10},
+    "paper": {"matrix": 10, "sweep": 10, "table": 16},
+}
+
+
+def profile_of(dataset: str, name: str) -> Profile:
+    """How much is computed for a data set under a profile."""
+    found = PROFILES[name]
+    return replace(found, **DIGITS.get(name, {})) if dataset == "digits" else found
+
+
+RECIPES = {
+    "digits": {"epochs": 40, "batch_size": 32, "shift": 1, "warmup": 100},
+    "mnist": {"epochs": 12},
+    "fashion_mnist": {"epochs": 12},
+}
+
+
+def recipe(dataset: str, model: str, profile: Profile) -> dict[str, Any]:
+    """Training recipe of a model, as JSON."""
+    fields = dict(RECIPES[dataset])
+    if profile.epochs is not None:
+        fields["epochs"] = profile.epochs
+    return asdict(Recipe(loss="margin" if model == "capsnet" else "cross_entropy", **fields))  # pyright: ignore
+
+
+def step(
+    name: str, function: str, params: dict[str, Any], inputs: dict[str, Step], digests: dict[str, str]
+) -> Step:
+    """A step with its function's version."""
+    entry = STEPS[function]
+    return Step(name, function, entry.version, params, inputs, digests, entry.gpu)
+
+
+def attack_fields(spec: data.DatasetSpec, attack: str, steps: int) -> dict[str, Any]:
+    """Epsilon, step size and iterations of an attack on a data set. Source: qin2020, appendix C."""
+    if attack.endswith("fgsm"):
+        return {"epsilon": spec.epsilon, "step_size": spec.fgsm_step}
+    return {"epsilon": spec.epsilon, "step_size": spec.step_size, "steps": steps}
+
+
+def model_steps(dataset: str, model: str, profile: Profile, digests: dict[str, str]) -> list[Step]:
+    """All steps of one model: train, calibrate, sweep beta, attack."""
+    spec = data.spec(dataset)
+    common = {"dataset": dataset, "model": model, "size": profile.size}
+    steps = profile.steps or spec.steps
+
+    def rows(first: int, per_class: int, targets: str) -> dict[str, Any]:
+        return {"first": first, "per_class": per_class, "targets": targets, "seed": 0}
+
+    weights = step(
+        f"{model}/weights", "weights", {**common, "recipe": recipe(dataset, model, profile)}, {}, digests
+    )
+    clean = step(f"{model}/clean", "clean", common, {"weights": weights}, digests)
+
+    def attacked(name: str, attack: str, choice: dict[str, Any], source: Step | None, keep: bool) -> Step:
+        params = {
+            **common,
+            "attack": attack,
+            "fields": attack_fields(spec, attack, steps),
+            "rows": choice,
+            "seed": 0,
+            "keep_perturbation": keep,
+        }
+        inputs = {"weights": weights} | ({"sweep": source} if source else {})
+        return step(f"{model}/{name}", "attacked", params, inputs, digests)
+
+    def sweep(name: str, attack: str, targets: str) -> Step:
+        params = {
+            **common,
+            "attack": attack,
+            "fields": attack_fields(spec, attack, steps),
+            "rows": rows(profile.matrix, profile.sweep, targets),
+            "betas": list(profile.betas),
+            "seed": 0,
+        }
+        return step(f"{model}/{name}", "sweep", params, {"weights": weights, "clean": clean}, digests)
+
+    beta = {
+        "targeted": sweep("beta", "r-pgd", "random"),
+        "untargeted": sweep("beta-untargeted", "r-pgd", "none"),
+    }
+    one_step = {
+        "targeted": sweep("beta-r-fgsm", "r-fgsm", "random"),
+        "untargeted": sweep("beta-r-fgsm-untargeted", "r-fgsm", "none"),
+    }
+    matrix = attacked("matrix", "r-pgd", rows(0, profile.matrix, "all"), beta["targeted"], keep=True)
+    found = [weights, clean, *beta.values(), *one_step.values(), matrix]
+    found.append(
+        step(
+            f"{model}/reconstructions",
+            "reconstructions",
+            common,
+            {"weights": weights, "matrix": matrix},
+            digests,
+        )
+    )
+    first = profile.matrix + profile.sweep
+    for mode, targets in (("targeted", "random"), ("untargeted", "none")):
+        choice = rows(first, profile.table, targets)
+        betas = {"r-fgsm": one_step[mode], "r-bim": beta[mode], "r-pgd": beta[mode]}
+        found += [
+            attacked(f"attack/{attack}-{mode}", attack, choice, betas.get(attack), keep=False)
+            for attack in ("fgsm", "bim", "pgd", *betas)
+        ]
+    return found
+
+
+def experiment(dataset: str, profile: str) -> list[Step]:
+    """All named steps of a bundle.
+
+    Args:
+        dataset: One of `DATASETS`.
+        profile: One of `PROFILES`.
+    """
+    digests = {dataset: data.fingerprint(dataset)}
+    steps = [s for model in MODELS for s in model_steps(dataset, model, profile_of(dataset, profile), digests)]
+    named = {s.name: s for s in steps if s.function in ("clean", "attacked", "sweep")}
+    params = {"dataset": dataset, "profile": profile, "models": list(MODELS)}
+    return [*steps, step("results", "results", params, named, {})]
+
+
+def shipped_names(dataset: str, profile: str) -> list[str]:
+    """Names of what may ship: everything but pictures of data sets that are not ours to pass on."""
+    pictures = data.spec(dataset).pictures_ship
+    return [s.name for s in experiment(dataset, profile) if pictures or s.function != "reconstructions"]
+
+
+def bundle_facts(dataset: str, profile: str) -> dict[str, Any]:
+    """What a page says about a bundle as a whole."""
+    from core.runtime import describe, device
+
+    local = data.load(dataset)
+    return {
+        "dataset": dataset,
+        "profile": profile,
+        "models": list(MODELS),
+        "size": profile_of(dataset, profile).size,
+        "device": describe(device()),
+        "data_copy": local.copy,
+        "digest": local.digest,
+    }

@@ -1,0 +1,284 @@
+"""The steps of an experiment: thin calls to core, each with a version, raised when its results change."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from core import data
+from core.attacks import ATTACKS, GradientAttack, Progress, predict
+from core.detectors import ReconstructionDetector
+from core.images import LEVELS, to_uint8
+from core.metrics import rate, succeeded, undetected_rate
+from core.models import ReconstructingNet, build
+from core.runtime import configure, describe, device, gradient_precision
+from core.selection import Rows, select
+from core.training import Recipe, train
+from precompute.artifact import Artifact
+from precompute.work import Job, Outcome, StepFunction
+
+SHARD = 50
+"""Rows a shard: what a kill costs at most."""
+
+FPR = 0.05
+
+
+def load_model(params: Mapping[str, Any], weights: Artifact) -> ReconstructingNet:
+    """The shipped float16 weights as a float32 model on the device, ready to be attacked."""
+    configure()
+    shape = data.spec(params["dataset"]).shape
+    model = build(params["model"], shape, size=params["size"])
+    model.load_state_dict({name: tensor.float() for name, tensor in weights.tensors.items()})
+    model.to(device=device(), memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue] - torch's own
+    model.eval().requires_grad_(False)
+    assert isinstance(model, ReconstructingNet)
+    return model
+
+
+def weights(params: dict[str, Any], inputs: dict[str, Artifact], job: Job) -> Outcome:
+    """Train one model; its weights leave as float16, and everything else is computed with exactly those."""
+    configure()
+    dataset = data.load(params["dataset"])
+    recipe = Recipe(**params["recipe"])
+    model = build(params["model"], dataset.spec.shape, size=params["size"], seed=recipe.seed)
+    history = train(
+        model,
+        dataset.train,
+        dataset.validation,
+        recipe,
+        checkpoint=job.workspace.path / "checkpoint.safetensors",
+        device=device(),
+        on_progress=job.progress,
+    )
+    facts = {
+        "model": params["model"],
+        "size": params["size"],
+        "parameters": sum(p.numel() for p in model.parameters()),
+        "recipe": params["recipe"],
+        "history": history.epochs,
+        "seconds": sum(epoch["seconds"] for epoch in history.epochs),
+        "device": describe(device()),
+    }
+    return Outcome({name: t.half() for name, t in model.cpu().state_dict().items()}, facts=facts)
+
+
+def clean(params: dict[str, Any], inputs: dict[str, Artifact], job: Job) -> Outcome:
+    """Distances and predictions on clean images, and theta from the validation ones."""
+    model = load_model(params, inputs["weights"])
+    detector = ReconstructionDetector(model)
+    dataset = data.load(params["dataset"])
+    validation, test = dataset.validation.x().to(device()), dataset.test.x().to(device())
+    prediction = predict(model, test).cpu()
+    job.progress(1, 3, "distances")
+    tensors = {
+        "validation_distance": detector.score(validation).cpu(),
+        "test_distance": detector.score(test).cpu(),
+        "test_prediction": prediction,
+        "test_label": dataset.test.labels,
+    }
+    job.progress(2, 3, "distances by class")
+    if model.conditional:
+        tensors["test_class_distance"] = detector.class_scores(test).cpu()
+    threshold = detector.calibrate(tensors["validation_distance"], FPR)
+    wrong = rate(prediction != dataset.test.labels)
+    facts = {"threshold": threshold, "fpr": FPR, "error_rate": wrong.value, "errors": wrong.k, "n": wrong.n}
+    return Outcome(tensors, facts=facts)
+
+
+def make_attack(params: Mapping[str, Any], beta: Any = None) -> GradientAttack:
+    """The attack that a step's params name."""
+    fields = dict(params["fields"])
+    if beta is not None:
+        fields["beta"] = beta
+    return ATTACKS[params["attack"]](**fields)
+
+
+def eight_bit(x: Tensor, x_adv: Tensor, epsilon: float) -> Tensor:
+    """The perturbation in 8-bit levels, (B, C, H, W) int8, rounded so that it stays in the ball.
+
+    Args:
+        x: Images that are 8-bit, float32 in [0, 1].
+        x_adv: Attacked images.
+        epsilon: linf radius; below 0.5, so that int8 holds it.
+    """
+    levels = int(epsilon * LEVELS + 1e-6)
+    delta = to_uint8(x_adv).short() - to_uint8(x).short()
+    return delta.clamp(-levels, levels).to(torch.int8)
+
+
+def perturbed(images: Tensor, perturbation: Tensor) -> Tensor:
+    """Adversarial images, float32 in [0, 1], from 8-bit images and `eight_bit` perturbations."""
+    return (images.short() + perturbation.short()).clamp(0, LEVELS).float() / LEVELS
+
+
+def attack_rows(
+    attack: GradientAttack,
+    model: ReconstructingNet,
+    rows: Rows,
+    dataset: data.Dataset,
+    job: Job,
+    *,
+    seed: int,
+    name: str = "rows",
+    span: tuple[int, int] = (0, 1),
+) -> dict[str, Tensor]:
+    """Attack the rows shard by shard; finished shards are kept, so a killed step goes on where it was.
+
+    Args:
+        attack: Fields may hold one value per row.
+        rows: Which test images, labels and targets.
+        span: Which part of the step's progress this is: (number, of how many).
+    Returns: perturbation (N, C, H, W) int8, prediction and distance (N,) of the *8-bit* adversarial images.
+    """
+    detector = ReconstructionDetector(model)
+    parts: list[dict[str, Tensor]] = []
+    count = len(rows.index)
+    shards = range(0, count, SHARD)
+    for number, start in enumerate(shards):
+        cut = slice(start, min(start + SHARD, count))
+        shard = job.workspace.shard(f"{name}-{start}")
+        part = shard.load()
+        if part is None:
+            part = attack_shard(
+                attack.rows(cut, count),
+                model,
+                detector,
+                rows[cut],
+                dataset,
+                job,
+                seed,
+                (number, len(shards)),
+                span,
+            )
+            shard.save(part)
+        parts.append(part)
+    return {key: torch.cat([part[key] for part in parts]) for key in parts[0]}
+
+
+def attack_shard(
+    attack: GradientAttack,
+    model: ReconstructingNet,
+    detector: ReconstructionDetector,
+    rows: Rows,
+    dataset: data.Dataset,
+    job: Job,
+    seed: int,
+    place: tuple[int, int],
+    span: tuple[int, int],
+) -> dict[str, Tensor]:
+    """One shard of `attack_rows`."""
+
+    def on_step(progress: Progress) -> None:
+        within = (place[0] + progress.step / progress.total) / place[1]
+        job.progress((span[0] + within) / span[1], 1, f"{place[0] + 1}/{place[1]} shards")
+
+    where = device()
+    images = dataset.test.images[rows.index]
+    x = dataset.test.x(rows.index).to(where)
+    target = None if rows.target is None else rows.target.to(where)
+    result = attack(
+        model, x, rows.label.to(where), target=target, index=rows.index, seed=seed, on_step=on_step
+    )
+    perturbation = eight_bit(x, result.x_adv, float(torch.as_tensor(attack.epsilon).max())).cpu()
+    x_adv = perturbed(images, perturbation).to(where)
+    return {
+        "perturbation": perturbation,
+        "prediction": predict(model, x_adv).cpu(),
+        "distance": detector.score(x_adv).cpu(),
+    }
+
+
+def attacked(params: dict[str, Any], inputs: dict[str, Artifact], job: Job) -> Outcome:
+    """Attack a selection of test images once; beta may come from a sweep on *other* images."""
+    model = load_model(params, inputs["weights"])
+    dataset = data.load(params["dataset"])
+    rows = select(dataset.test.labels, params["rows"])
+    beta = inputs["sweep"].facts["best_beta"] if "sweep" in inputs else None
+    tensors = attack_rows(make_attack(params, beta), model, rows, dataset, job, seed=params["seed"])
+    if not params["keep_perturbation"]:
+        del tensors["perturbation"]
+    facts = {
+        "attack": params["attack"],
+        "fields": params["fields"],
+        "beta": beta,
+        "rows": params["rows"],
+        "seed": params["seed"],
+        "device": describe(device()),
+        "gradients": str(gradient_precision(device())).removeprefix("torch."),
+    }
+    return Outcome(tensors | rows.tensors(), facts=facts)
+
+
+def sweep(params: dict[str, Any], inputs: dict[str, Artifact], job: Job) -> Outcome:
+    """Attack the same images at every beta; the best one has the highest undetected rate at a 5 % FPR."""
+    model = load_model(params, inputs["weights"])
+    dataset = data.load(params["dataset"])
+    rows = select(dataset.test.labels, params["rows"])
+    threshold = inputs["clean"].facts["threshold"]
+    betas: list[float] = params["betas"]
+    found: list[dict[str, Tensor]] = []
+    scores: list[tuple[int, int]] = []
+    for number, beta in enumerate(betas):
+        attack = make_attack(params, beta)
+        part = attack_rows(
+            attack,
+            model,
+            rows,
+            dataset,
+            job,
+            seed=params["seed"],
+            name=f"beta-{beta}",
+            span=(number, len(betas)),
+        )
+        found.append(part)
+        undetected = undetected_rate(
+            part["prediction"], part["distance"], threshold, rows.label, rows.target
+        ).k
+        scores.append((undetected, int(succeeded(part["prediction"], rows.label, rows.target).sum())))
+    tensors = {
+        "beta": torch.tensor(betas),
+        "prediction": torch.stack([part["prediction"] for part in found]),
+        "distance": torch.stack([part["distance"] for part in found]),
+    }
+    facts = {
+        "attack": params["attack"],
+        "fields": params["fields"],
+        "best_beta": betas[max(range(len(betas)), key=lambda k: scores[k])],
+        "threshold": threshold,
+        "rows": params["rows"],
+        "seed": params["seed"],
+        "device": describe(device()),
+        "gradients": str(gradient_precision(device())).removeprefix("torch."),
+    }
+    return Outcome(tensors | rows.tensors(), facts=facts)
+
+
+def reconstructions(params: dict[str, Any], inputs: dict[str, Artifact], job: Job) -> Outcome:
+    """What the winning class makes of every attacked image of a matrix, as 8-bit images."""
+    model = load_model(params, inputs["weights"])
+    matrix = inputs["matrix"].tensors
+    images = data.load(params["dataset"]).test.images[matrix["index"]]
+    with torch.no_grad():
+        parts = [
+            to_uint8(model.reconstruct(perturbed(image, delta).to(device())).cpu())
+            for image, delta in zip(images.split(256), matrix["perturbation"].split(256), strict=True)
+        ]
+    return Outcome({"reconstruction": torch.cat(parts)})
+
+
+def results(params: dict[str, Any], inputs: dict[str, Artifact], job: Job) -> Outcome:
+    """All rates of a bundle as tables, each with n and interval."""
+    from precompute.tables import tables
+
+    return Outcome(tables=tables(params, inputs))
+
+
+STEPS = {
+    "weights": StepFunction(weights, 1, gpu=True),
+    "clean": StepFunction(clean, 1, gpu=True),
+    "attacked": StepFunction(attacked, 1, gpu=True),
+    "sweep": StepFunction(sweep, 1, gpu=True),
+    "reconstructions": StepFunction(reconstructions, 1),
+    "results": StepFunction(results, 1),
+}

@@ -1,0 +1,114 @@
+"""The tables of a bundle: every rate with its n and its Wilson interval, from the stored attack rows."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from core.metrics import Rate, pair_counts, rate, succeeded, success_rate, threshold_at, undetected_rate
+from precompute.artifact import Artifact
+
+FPRS = (0.0, 0.01, 0.02, 0.03, 0.05, 0.07, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.7, 1.0)
+FPR = 0.05
+
+
+def numbers(value: Rate) -> dict[str, float]:
+    """k, n, value, low, high."""
+    return {"k": value.k, "n": value.n, "value": value.value, "low": value.low, "high": value.high}
+
+
+def targets(tensors: dict[str, Tensor]) -> Tensor | None:
+    """Targets of stored rows, None when they are untargeted."""
+    return None if int(tensors["target"][0]) < 0 else tensors["target"]
+
+
+def tables(params: dict[str, Any], inputs: dict[str, Artifact]) -> dict[str, pd.DataFrame]:
+    """Tables `rates`, `matrix`, `fpr` and `beta` of one bundle.
+
+    Args:
+        params: dataset, profile, models.
+        inputs: Artifacts by their name in the bundle.
+    """
+    found: dict[str, list[dict[str, Any]]] = {"rates": [], "matrix": [], "fpr": [], "beta": []}
+    for model in params["models"]:
+        parts = {
+            name.removeprefix(f"{model}/"): a for name, a in inputs.items() if name.startswith(f"{model}/")
+        }
+        common = {"dataset": params["dataset"], "profile": params["profile"], "model": model}
+        clean = parts["clean"]
+        validation = clean.tensors["validation_distance"]
+        theta = threshold_at(validation, FPR)
+        errors = rate(clean.tensors["test_prediction"] != clean.tensors["test_label"])
+        found["rates"].append(
+            {**common, "attack": None, "mode": None, "metric": "error_rate", **numbers(errors)}
+        )
+        for name, artifact in parts.items():
+            if name.startswith("attack/"):
+                attack, mode = name.removeprefix("attack/").rsplit("-", 1)
+                row = {**common, "attack": attack, "mode": mode, "beta": artifact.facts["beta"]}
+                found["rates"] += rates_of(row, artifact.tensors, theta)
+                found["fpr"] += curve_of(row, artifact.tensors, validation)
+            elif name.startswith("beta"):
+                found["beta"] += sweep_of(common, artifact, theta)
+        found["matrix"] += matrix_of(common, parts["matrix"].tensors, theta)
+    return {name: pd.DataFrame(rows) for name, rows in found.items()}
+
+
+def rates_of(row: dict[str, Any], tensors: dict[str, Tensor], theta: float) -> list[dict[str, Any]]:
+    """Success and undetected rate of one attack."""
+    prediction, label, target = tensors["prediction"], tensors["label"], targets(tensors)
+    success = success_rate(prediction, label, target)
+    undetected = undetected_rate(prediction, tensors["distance"], theta, label, target)
+    return [
+        {**row, "metric": "success_rate", "fpr": FPR, **numbers(success)},
+        {**row, "metric": "undetected_rate", "fpr": FPR, **numbers(undetected)},
+    ]
+
+
+def curve_of(row: dict[str, Any], tensors: dict[str, Tensor], validation: Tensor) -> list[dict[str, Any]]:
+    """Undetected rate of one attack at every false-positive rate of `FPRS`."""
+    prediction, label, target = tensors["prediction"], tensors["label"], targets(tensors)
+    rows: list[dict[str, Any]] = []
+    for fpr in FPRS:
+        theta = threshold_at(validation, fpr)
+        found = undetected_rate(prediction, tensors["distance"], theta, label, target)
+        rows.append({**row, "fpr": fpr, "threshold": theta, **numbers(found)})
+    return rows
+
+
+def sweep_of(common: dict[str, Any], artifact: Artifact, theta: float) -> list[dict[str, Any]]:
+    """Success and undetected rate at every beta, and of the best beta for each image (beta is null)."""
+    tensors, target = artifact.tensors, targets(artifact.tensors)
+    mode = "untargeted" if target is None else "targeted"
+    row = {**common, "attack": artifact.facts["attack"], "mode": mode}
+    label = tensors["label"]
+    success = torch.stack([succeeded(p, label, target) for p in tensors["prediction"]])
+    undetected = success & (tensors["distance"] <= theta)
+    rows: list[dict[str, Any]] = []
+    for metric, hits in (("success_rate", success), ("undetected_rate", undetected)):
+        for beta, at_beta in zip(tensors["beta"].tolist(), hits, strict=True):
+            rows.append(
+                {**row, "metric": metric, "beta": round(beta, 6), "fpr": FPR, **numbers(rate(at_beta))}
+            )
+        best = rate(hits.any(0))
+        rows.append({**row, "metric": metric, "beta": np.nan, "fpr": FPR, **numbers(best)})
+    return rows
+
+
+def matrix_of(common: dict[str, Any], tensors: dict[str, Tensor], theta: float) -> list[dict[str, Any]]:
+    """Success and undetected counts of every source/target pair."""
+    hits = succeeded(tensors["prediction"], tensors["label"], tensors["target"])
+    rows: list[dict[str, Any]] = []
+    for metric, counted in (
+        ("success_rate", hits),
+        ("undetected_rate", hits & (tensors["distance"] <= theta)),
+    ):
+        k, n = pair_counts(tensors["label"], tensors["target"], counted)
+        for source, target in torch.nonzero(n).tolist():
+            found = Rate(int(k[source, target]), int(n[source, target]))
+            rows.append(
+                {**common, "source": source, "target": target, "metric": metric, "fpr": FPR, **numbers(found)}
+            )
+    return rows

@@ -1,0 +1,111 @@
+import pytest
+import torch
+from torch import Tensor
+
+from app.live import FRAMES, Request, Run, observe
+from core import data, models
+from core.attacks import PGD, GradientAttack, ReconstructivePGD
+from core.models import ReconstructingNet
+
+
+@pytest.fixture(scope="module")
+def model() -> ReconstructingNet:
+    network = models.build("cnn_cr", (1, 28, 28), seed=1)
+    assert isinstance(network, ReconstructingNet)
+    return network.eval().requires_grad_(False)
+
+
+@pytest.fixture(scope="module")
+def image() -> Tensor:
+    return data.load("digits").test.x(3)
+
+
+def request_of(attack: GradientAttack, targets: tuple[int | None, ...] = (8,), seed: int = 0) -> Request:
+    return Request("digits", "cnn_cr", "key", 3, 3, targets, attack, seed)
+
+
+def finish(run: Run) -> Run:
+    while not run.ended:
+        run.advance()
+    return run
+
+
+def test_a_run_ends_where_the_attack_itself_ends(model: ReconstructingNet, image: Tensor) -> None:
+    attack = ReconstructivePGD(0.3, 0.02, 7, beta=0.4)
+    run = finish(Run.start(request_of(attack, seed=5), model, image))
+    result = attack(model, image, 3, target=8, index=torch.tensor([3]), seed=5)
+    assert torch.equal(run.frames[-1].x, result.x_adv)
+    assert torch.equal(run.frames[-1].prediction, result.prediction)
+    assert run.step == run.frames[-1].step == 7
+    assert not torch.equal(run.frames[-1].x, run.frames[0].x)
+
+
+def test_untargeted_runs_leave_the_label(model: ReconstructingNet, image: Tensor) -> None:
+    attack = PGD(0.5, 0.05, 6)
+    label = int(model(image).argmax())
+    request = Request("digits", "cnn_cr", "key", 3, label, (None,), attack, 0)
+    run = finish(Run.start(request, model, image))
+    assert int(run.frames[-1].prediction[0]) != label
+
+
+def test_all_targets_run_as_one_batch_and_each_as_it_does_alone(model: ReconstructingNet, image: Tensor) -> None:
+    attack = ReconstructivePGD(0.2, 0.05, 3, beta=0.5)
+    targets = (0, 1, 2, 4, 5, 6, 7, 8, 9)
+    together = finish(Run.start(request_of(attack, targets), model, image)).frames[-1]
+    assert together.x.shape == (9, 1, 28, 28)
+    for row in (0, 7):
+        alone = finish(Run.start(request_of(attack, (targets[row],)), model, image)).frames[-1]
+        assert (together.x[row] - alone.x[0]).abs().mean() < 0.005
+
+
+def test_the_path_keeps_the_start_the_end_and_not_too_many_points(model: ReconstructingNet, image: Tensor) -> None:
+    run = finish(Run.start(request_of(PGD(0.3, 0.01, 2 * FRAMES + 5)), model, image))
+    steps = [frame.step for frame in run.frames]
+    assert steps[0] == 0
+    assert steps[-1] == 2 * FRAMES + 5
+    assert len(steps) <= FRAMES + 2
+    assert steps == sorted(set(steps))
+    assert run.frame(steps[4]).step == steps[4]
+    assert run.frame(None).step == run.frame(-1).step == steps[-1]
+
+
+def test_a_stopped_run_stays_where_it_is(model: ReconstructingNet, image: Tensor) -> None:
+    run = Run.start(request_of(PGD(0.3, 0.01, 500)), model, image)
+    for _ in range(15):
+        run.advance()
+    run.stop()
+    assert run.ended
+    assert run.stopped
+    assert run.step == run.frames[-1].step == 14
+    assert not run.advance()
+    assert run.step == 14
+
+
+def test_stopping_before_anything_was_computed_leaves_a_run_that_can_be_shown(
+    model: ReconstructingNet, image: Tensor
+) -> None:
+    run = Run.start(request_of(PGD(0.3, 0.01, 500)), model, image)
+    run.stop()
+    assert run.stopped
+    assert run.frames[-1].step == 0
+
+
+def test_a_finished_run_cannot_be_stopped(model: ReconstructingNet, image: Tensor) -> None:
+    run = finish(Run.start(request_of(PGD(0.3, 0.01, 2)), model, image))
+    run.stop()
+    assert not run.stopped
+
+
+def test_requests_are_equal_when_their_settings_are() -> None:
+    assert request_of(PGD(0.3, 0.01, 5)) == request_of(PGD(0.3, 0.01, 5))
+    assert request_of(PGD(0.3, 0.01, 5)) != request_of(PGD(0.3, 0.01, 6))
+    assert request_of(PGD(0.3, 0.01, 5)) != request_of(PGD(0.3, 0.01, 5), seed=1)
+
+
+def test_what_is_observed_is_what_model_and_detector_say(model: ReconstructingNet, image: Tensor) -> None:
+    frame = observe(model, image, 4)
+    reconstruction = model.reconstruct(image)
+    assert frame.step == 4
+    assert torch.equal(frame.logits, model(image))
+    assert torch.equal(frame.reconstruction, reconstruction)
+    assert float(frame.distance[0]) == pytest.approx(float((reconstruction - image).norm()), rel=1e-5)

@@ -1,0 +1,219 @@
+import re
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from app.live import Run
+from app.ui.scenarios import SCENARIOS
+from tests.app.conftest import OpenPage, html
+
+PAGE = "live_attack"
+FEW = {"steps": "4"}
+
+
+def run_of(app: AppTest) -> Run:
+    return app.session_state["live"]
+
+
+def verdict_of(app: AppTest) -> str:
+    found = re.search(r'class="cs-verdict".*?</div>', html(app), re.S)
+    assert found, "the page shows no verdict"
+    return re.sub(r"<[^>]+>", " ", found.group())
+
+
+def test_opening_the_page_attacks_at_once_and_says_how_it_ended(open_page: OpenPage) -> None:
+    app = open_page(PAGE, **FEW)
+    assert not app.exception
+    assert not app.error
+    run = run_of(app)
+    assert run.ended
+    assert not run.stopped
+    assert run.step == run.total == 4
+    assert "the threshold of" in verdict_of(app)
+    assert f"{float(run.frames[-1].distance[0]):.2f}" in verdict_of(app)
+    assert any("4 iterations" in caption.value for caption in app.caption)
+
+
+def test_the_pictures_are_those_of_the_run_and_have_texts(open_page: OpenPage) -> None:
+    app = open_page(PAGE, **FEW)
+    page = html(app)
+    row = re.search(r'<div class="cs-row">.*?</div>\s*$', page, re.S | re.M)
+    assert row
+    assert len(re.findall(r"<figure>", page)) == 5
+    assert len(re.findall(r'<img src="data:image/png;base64,[^"]+" alt="[^"]{10,}"', page)) == 5
+    assert "magnified 3.33 times" in page
+    assert "−0.3 darker" in page
+
+
+def test_settings_come_from_the_data_set_and_the_attack(open_page: OpenPage) -> None:
+    app = open_page(PAGE, **FEW)
+    assert app.slider(key="epsilon").value == pytest.approx(0.3)
+    assert app.slider(key="step_size").value == pytest.approx(0.01)
+    app.button_group(key="attack").set_value("r-fgsm").run()
+    assert app.slider(key="step_size").value == pytest.approx(0.05)
+    assert {slider.key for slider in app.slider} == {"epsilon", "step_size", "beta"}
+    app.button_group(key="attack").set_value("bim").run()
+    assert {slider.key for slider in app.slider} == {"epsilon", "step_size", "steps"}
+    assert type(run_of(app).request.attack).__name__ == "BIM"
+
+
+def test_a_setting_that_was_chosen_stays_when_defaults_change(open_page: OpenPage) -> None:
+    app = open_page(PAGE, **FEW)
+    app.slider(key="step_size").set_value(0.02).run()
+    app.button_group(key="attack").set_value("fgsm").run()
+    assert app.slider(key="step_size").value == pytest.approx(0.02)
+
+
+def test_changing_a_setting_runs_anew(open_page: OpenPage) -> None:
+    app = open_page(PAGE, **FEW)
+    first = run_of(app)
+    app.slider(key="epsilon").set_value(0.1).run()
+    second = run_of(app)
+    assert second is not first
+    assert second.ended
+    assert float((second.frames[-1].x - second.before.x).abs().max()) <= 0.1 + 1e-6
+
+
+def test_what_does_not_change_the_attack_does_not_run_it_again(open_page: OpenPage) -> None:
+    app = open_page(PAGE, **FEW)
+    first, before = run_of(app), verdict_of(app)
+    app.select_slider(key="fpr").set_value(0.2).run()
+    assert run_of(app) is first
+    assert verdict_of(app) != before
+
+
+def test_the_address_restores_the_view(open_page: OpenPage) -> None:
+    query = {
+        "model": "CNN+R",
+        "attack": "PGD",
+        "image": "12",
+        "target": "Any other class",
+        "epsilon": "0.2",
+        "steps": "3",
+        "seed": "7",
+        "fpr": "10%",
+    }
+    app = open_page(PAGE, **query)
+    assert not app.warning
+    request = run_of(app).request
+    assert (request.model, request.image, request.targets, request.seed) == ("cnn_r", 12, (None,), 7)
+    assert request.attack.epsilon == pytest.approx(0.2)
+    assert request.attack.steps == 3
+    assert app.select_slider(key="fpr").value == pytest.approx(0.1)
+    assert {key: app.query_params[key] for key in query} == {key: query[key] for key in query}
+
+
+@pytest.mark.parametrize(
+    ("query", "told"),
+    [
+        ({"model": "resnet"}, "Model “resnet” is not among CapsNet"),
+        ({"image": "99999"}, "Image 99999 is outside 0 to 363"),
+        ({"image": "-1"}, "Image -1 is outside"),
+        ({"image": "first"}, "Image “first” is not a number"),
+        ({"target": "3"}, "Target “3” is not among 0"),
+        ({"attack": "magic"}, "Attack “magic” is not among FGSM"),
+        ({"epsilon": "7"}, "Epsilon 7 is outside 0 to 1"),
+        ({"beta": "nan"}, "Beta “nan” is not a number"),
+        ({"seed": "x"}, "Seed “x” is not a number"),
+        ({"dataset": "cifar"}, "Data set “cifar” is not among Digits"),
+        ({"step": "77"}, "Iteration “77” is not among"),
+    ],
+)
+def test_bad_addresses_are_corrected_in_a_sentence(open_page: OpenPage, query: dict[str, str], told: str) -> None:
+    app = open_page(PAGE, **FEW, **query)
+    assert not app.exception
+    assert [told in warning.value for warning in app.warning] == [True]
+    assert run_of(app).ended
+    assert next(iter(query)) not in app.query_params
+    app.run()
+    assert not app.warning
+
+
+def test_all_targets_are_one_run_with_a_verdict_each(open_page: OpenPage) -> None:
+    app = open_page(PAGE, target="All 9", **FEW)
+    run = run_of(app)
+    assert run.request.targets == (0, 1, 2, 4, 5, 6, 7, 8, 9)
+    assert run.frames[-1].x.shape[0] == 9
+    page = html(app)
+    assert page.count('class="cs-card"') == 9
+    assert "of 9 targets hit" in verdict_of(app)
+    app.button_group(key="look").set_value("7").run()
+    assert run_of(app) is run
+    assert "Target 7" in verdict_of(app)
+
+
+def test_thumbnails_choose_the_image(open_page: OpenPage) -> None:
+    app = open_page(PAGE, **FEW)
+    app.button(key="pick-5").click().run()
+    assert app.number_input(key="image").value == 5
+    assert app.query_params["image"] == "5"
+    assert run_of(app).request.image == 5
+    app.selectbox(key="show").select("7").run()
+    picks = [int(button.key.removeprefix("pick-")) for button in app.button if button.key.startswith("pick-")]
+    app.button(key=f"pick-{picks[2]}").click().run()
+    assert run_of(app).request.label == 7
+    app.button(key="more-button").click().run()
+    later = [int(button.key.removeprefix("pick-")) for button in app.button if button.key.startswith("pick-")]
+    assert later
+    assert not set(later) & set(picks)
+
+
+def test_random_takes_another_image(open_page: OpenPage) -> None:
+    app = open_page(PAGE, **FEW)
+    before = run_of(app).request.image
+    app.button(key="random").click().run()
+    assert run_of(app).request.image != before
+
+
+def test_the_target_moves_when_the_image_belongs_to_it(open_page: OpenPage) -> None:
+    app = open_page(PAGE, **FEW)
+    assert run_of(app).request.targets == (8,)
+    app.button(key="pick-8").click().run()
+    assert not app.exception
+    assert run_of(app).request.label == 8
+    assert run_of(app).request.targets == (3,)
+
+
+def test_the_path_can_be_scrubbed(open_page: OpenPage) -> None:
+    app = open_page(PAGE, **FEW)
+    run, end = run_of(app), verdict_of(app)
+    assert app.select_slider(key="step").value == 4
+    app.select_slider(key="step").set_value(0).run()
+    assert run_of(app) is run
+    assert verdict_of(app) != end
+    assert f"{float(run.frames[0].distance[0]):.2f}" in verdict_of(app)
+
+
+def test_after_a_stop_nothing_runs_until_attack_is_pressed(open_page: OpenPage) -> None:
+    app = open_page(PAGE, **FEW)
+    app.session_state["hold"] = True
+    app.slider(key="epsilon").set_value(0.15).run()
+    assert run_of(app).step == 0
+    assert "Press Attack" in verdict_of(app)
+    app.button(key="attack-button").click().run()
+    assert run_of(app).step == 4
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.title)
+def test_scenarios_set_the_address_and_keep_their_promise(open_page: OpenPage, scenario) -> None:
+    app = open_page(PAGE, **FEW)
+    app.button(key=f"scenario-{scenario.title}").click().run()
+    assert not app.exception
+    run = run_of(app)
+    assert run.ended
+    assert scenario.promise in verdict_of(app)
+    assert run.request.label == scenario.source
+
+
+def test_without_a_bundle_the_page_names_the_command(open_page: OpenPage, no_bundles: None) -> None:
+    app = open_page(PAGE)
+    assert not app.exception
+    assert [code.value for code in app.code] == ["python -m precompute build digits --profile demo"]
+
+
+def test_a_data_set_without_bundle_or_copy_says_so(open_page: OpenPage) -> None:
+    app = open_page(PAGE, dataset="Fashion-MNIST")
+    assert not app.exception
+    told = " ".join(element.value for element in [*app.markdown, *app.code])
+    assert "Fashion-MNIST" in told
+    assert "build fashion_mnist" in told or "No local copy of Fashion-MNIST" in told

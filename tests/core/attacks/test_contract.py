@@ -1,0 +1,205 @@
+"""The clauses of the contract that every attack holds, whatever it does."""
+
+from dataclasses import fields
+
+import pytest
+import torch
+
+from core.attacks import ATTACKS, BIM, PGD, Progress, ReconstructivePGD
+from core.geometry import norms
+
+ALL = [pytest.param(kind, id=name) for name, kind in ATTACKS.items()]
+
+
+def small(kind, **changes):
+    steps = {} if kind.__name__.endswith("FGSM") else {"steps": 5}
+    return kind(**{"epsilon": 0.1, **steps, **changes})
+
+
+@pytest.mark.parametrize("kind", ALL)
+@pytest.mark.parametrize("norm", ["linf", "l2"])
+def test_stays_in_ball_and_box_and_decides_success_itself(kind, norm, tiny, images, labels):
+    result = small(kind, norm=norm)(tiny, images, labels)
+    assert result.x_adv.dtype == torch.float32
+    assert norms(result.x_adv - images, norm).max() <= 0.1 + 1e-6
+    assert result.x_adv.min() >= 0
+    assert result.x_adv.max() <= 1
+    assert not torch.equal(result.x_adv, images)
+    prediction = tiny(result.x_adv).argmax(1)
+    assert torch.equal(result.prediction, prediction)
+    assert torch.equal(result.success, prediction != labels)
+
+
+@pytest.mark.parametrize("kind", ALL)
+def test_alone_equals_in_any_batch(kind, tiny, images, labels):
+    attack = small(kind)
+    keys = torch.tensor([7, 3, 11, 2, 5, 13])
+    together = attack(tiny, images, labels, index=keys).x_adv
+    assert torch.equal(attack(tiny, images, labels, index=keys, batch_size=4).x_adv, together)
+    order = torch.tensor([4, 0, 5, 1, 3, 2])
+    assert torch.equal(attack(tiny, images[order], labels[order], index=keys[order]).x_adv, together[order])
+    for row in range(6):
+        one = slice(row, row + 1)
+        assert torch.equal(attack(tiny, images[one], labels[one], index=keys[one]).x_adv, together[one])
+
+
+def test_seed_and_index_key_the_randomness(tiny, images, labels):
+    attack = PGD(epsilon=0.1, steps=1, step_size=0.0)
+    same = images[:1].expand(3, -1, -1, -1)
+    first = attack(tiny, same, labels[:3], index=torch.tensor([1, 2, 1])).x_adv
+    assert torch.equal(first[0], first[2])
+    assert not torch.equal(first[0], first[1])
+    assert torch.equal(attack(tiny, same, labels[:3], index=torch.tensor([1, 2, 1])).x_adv, first)
+    assert not torch.equal(attack(tiny, same, labels[:3], index=torch.tensor([1, 2, 1]), seed=1).x_adv, first)
+    state = torch.get_rng_state()
+    attack(tiny, images, labels)
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+@pytest.mark.parametrize("norm", ["linf", "l2"])
+def test_a_sweep_in_one_batch_equals_single_runs(norm, tiny, images, labels):
+    epsilon = torch.tensor([0.02, 0.05, 0.1, 0.2, 0.3, 0.4])
+    beta = torch.tensor([0.1, 0.3, 0.5, 0.6, 0.8, 1.0])
+    step = torch.tensor([0.01, 0.02, 0.01, 0.03, 0.05, 0.1])
+    target = (labels + torch.tensor([1, 2, 3, 1, 2, 3])) % 4
+    attack = ReconstructivePGD(epsilon=epsilon, beta=beta, step_size=step, steps=4, norm=norm)
+    swept = attack(tiny, images, labels, target=target, batch_size=4)
+    for row in range(6):
+        one = slice(row, row + 1)
+        single = ReconstructivePGD(
+            epsilon=float(epsilon[row]), beta=float(beta[row]), step_size=float(step[row]), steps=4, norm=norm
+        )(tiny, images[one], labels[one], target=target[one], index=torch.tensor([row]))
+        assert torch.allclose(single.x_adv, swept.x_adv[one], atol=1e-6)
+
+
+class Broken(Exception):
+    pass
+
+
+@pytest.mark.parametrize("kind", ALL)
+def test_model_is_untouched_also_after_an_exception(kind, tiny, images, labels):
+    tiny.train()
+    tiny.first.requires_grad_(False)
+    before = {name: value.clone() for name, value in tiny.state_dict().items()}
+
+    def check():
+        assert tiny.training
+        assert tiny.dropout.training
+        assert not tiny.first.requires_grad
+        assert tiny.out.requires_grad
+        assert tiny.first.grad is None
+        assert tiny.out.grad is None
+        assert all(torch.equal(value, before[name]) for name, value in tiny.state_dict().items())
+
+    first = small(kind)(tiny, images, labels).x_adv
+    check()
+    assert torch.equal(small(kind)(tiny.eval(), images, labels).x_adv, first), "dropout was active"
+    tiny.train()
+
+    def fail(progress: Progress):
+        raise Broken
+
+    with pytest.raises(Broken):
+        small(kind)(tiny, images, labels, on_step=fail)
+    check()
+    next(small(kind).iterate(tiny, images, labels))
+    check()
+
+
+def test_a_stop_gives_partial_but_valid_results(tiny, images, labels):
+    seen = []
+
+    def stop(progress: Progress):
+        seen.append((progress.step, progress.total))
+        return progress.step == 7
+
+    result = BIM(epsilon=0.1, steps=5)(tiny, images, labels, on_step=stop, batch_size=2)
+    assert result.stopped
+    assert seen == [(step, 15) for step in range(1, 8)]
+    assert result.steps.tolist() == [5, 5, 2, 2, 0, 0]
+    assert torch.equal(result.x_adv[4:], images[4:])
+    assert torch.equal(result.x_adv[2:4], BIM(epsilon=0.1, steps=2)(tiny, images[2:4], labels[2:4]).x_adv)
+    assert torch.equal(result.success, tiny(result.x_adv).argmax(1) != labels)
+    assert not BIM(epsilon=0.1, steps=5)(tiny, images, labels, on_step=lambda p: None).stopped
+
+
+def test_iterate_hands_out_the_path_of_a_call(tiny, images, labels):
+    attack = ReconstructivePGD(epsilon=0.1, steps=7)
+    path = list(attack.iterate(tiny, images, labels, every=3))
+    assert [state.step for state in path] == [0, 3, 6, 7]
+    assert all(state.total == 7 for state in path)
+    assert torch.equal(path[-1].x_adv, attack(tiny, images, labels).x_adv)
+    assert norms(path[0].x_adv - images, "linf").max() > 0.05, "the random start is the first state"
+
+
+def test_a_broken_example_does_not_spoil_the_batch(tiny, images, labels):
+    class NaNForDark(torch.nn.Module):
+        def forward(self, x):
+            dark = (x.flatten(1).mean(1) < 0.01).to(x).view(-1, 1)
+            return tiny(x) + dark * (x.flatten(1).sum(1, keepdim=True) * 0).log()
+
+    x = images.clone()
+    x[2] = 0
+    alone = BIM(epsilon=0.1, steps=4)(tiny, images, labels).x_adv
+    mixed = BIM(epsilon=0.1, steps=4)(NaNForDark(), x, labels)
+    keep = [0, 1, 3, 4, 5]
+    assert torch.equal(mixed.x_adv[keep], alone[keep])
+    assert torch.isfinite(mixed.x_adv).all()
+
+
+def test_bfloat16_gradients_are_verified_in_float32(images, labels):
+    from core.models import build
+
+    model = build("capsnet", (1, 28, 28), seed=1).eval()
+    x = torch.rand(3, 1, 28, 28, generator=torch.Generator().manual_seed(0))
+    y = model(x).argmax(1)
+    result = PGD(epsilon=0.1, steps=3)(model, x, y, precision=torch.bfloat16)
+    assert torch.equal(result.prediction, model(result.x_adv).argmax(1))
+    assert norms(result.x_adv - x, "linf").max() <= 0.1 + 1e-6
+    assert all(parameter.dtype == torch.float32 for parameter in model.parameters())
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"x": torch.full((6, 3, 5, 7), 5.0)}, "expected .*\\[0, 1\\].* got"),
+        ({"x": torch.full((6, 3, 5, 7), float("nan"))}, "expected .* got"),
+        ({"x": torch.zeros(6, 3, 5, 7, dtype=torch.float64)}, "expected .*float32.* got"),
+        ({"x": torch.zeros(6, 5, 7)}, "expected .* got"),
+        ({"y": torch.zeros(5, dtype=torch.long)}, "expected one label for each of 6 images, got"),
+        ({"y": torch.zeros(6)}, "expected label as integers, got torch.float32"),
+        ({"target": torch.tensor([0, 2, 0, 0, 1, 0])}, "expected targets that differ from the labels, got 1 equal"),
+        ({"target": -1}, "expected target of 0 or more, got -1"),
+        ({"index": torch.zeros(3, dtype=torch.long)}, "expected one index for each of 6 images"),
+    ],
+)
+def test_bad_input_is_named(change, message, tiny, images, labels):
+    call = {"x": images, "y": labels, "target": None, "index": None} | change
+    with pytest.raises(ValueError, match=message):
+        PGD(steps=1)(tiny, call["x"], call["y"], target=call["target"], index=call["index"])
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"epsilon": -0.1}, "expected epsilon between 0 and inf, got -0.1"),
+        ({"epsilon": float("nan")}, "expected epsilon"),
+        ({"beta": 1.5}, "expected beta between 0 and 1.0, got 1.5"),
+        ({"steps": 0}, "expected steps as 1 or more, got 0"),
+        ({"norm": "l7"}, "expected norm among linf, l2, got 'l7'"),
+        ({"epsilon": torch.ones(4)}, "expected a scalar or one value for each of 6 images, got shape"),
+    ],
+)
+def test_bad_fields_are_named(fields, message, tiny, images, labels):
+    with pytest.raises(ValueError, match=message):
+        ReconstructivePGD(**fields)(tiny, images, labels)
+
+
+def test_reconstructive_attack_asks_for_a_reconstructor(linear, images):
+    with pytest.raises(ValueError, match="expected a model that reconstructs, got Linear; use PGD"):
+        ReconstructivePGD(steps=1)(linear, images, torch.zeros(6, dtype=torch.long))
+
+
+@pytest.mark.parametrize("kind", ALL)
+def test_every_field_says_how_a_page_shows_it(kind):
+    assert all(f.metadata["label"] and f.metadata["help"] for f in fields(kind))

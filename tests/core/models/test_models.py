@@ -1,0 +1,120 @@
+import time
+
+import foolbox
+import pytest
+import torch
+
+from core.models import MODELS, SIZES, ReconstructingNet, build
+from core.models.reconstructing import CapsNet
+from core.objectives import reconstruction_distance
+
+RECONSTRUCTING = ("capsnet", "cnn_cr", "cnn_r")
+
+
+def parameters(model) -> int:
+    return sum(p.numel() for p in model.parameters())
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("shape", [(1, 28, 28), (3, 32, 32)])
+def test_three_models_have_equal_parameter_counts(size, shape):
+    counts = {parameters(build(name, shape, size=size)) for name in RECONSTRUCTING}
+    assert len(counts) == 1
+
+
+def test_sizes_are_the_papers_and_the_budgets():
+    paper = build("capsnet", (1, 28, 28), size="paper")
+    assert parameters(paper) == 8_215_728
+    assert paper.head.weight.numel() == 1152 * 10 * 8 * 16
+    three = 3 * 2 * parameters(build("capsnet", (1, 28, 28)))
+    assert three < 8 * 2**20, "three float16 models of one data set fit in 8 MiB"
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_foolbox_takes_every_model_as_it_is(name):
+    model = build(name, (1, 28, 28)).eval()
+    x = torch.rand(3, 1, 28, 28)
+    peer = foolbox.PyTorchModel(model, bounds=(0, 1))
+    assert torch.equal(peer(x), model(x))
+    assert model(x).shape == (3, 10)
+    advs, _, _ = foolbox.attacks.LinfFastGradientAttack()(peer, x, model(x).argmax(1), epsilons=0.1)
+    assert not torch.equal(advs, x)
+
+
+@pytest.mark.parametrize("name", RECONSTRUCTING)
+def test_reconstruct_takes_the_winner_unless_told(name):
+    torch.manual_seed(0)
+    model = build(name, (1, 28, 28), seed=4).eval()
+    x = torch.rand(4, 1, 28, 28)
+    winner = model(x).argmax(1)
+    assert model.poses(x).shape == (4, 10, 16)
+    assert model.reconstruct(x).shape == x.shape
+    assert torch.equal(model.reconstruct(x), model.reconstruct(x, winner))
+    other = model.reconstruct(x, (winner + 1) % 10)
+    assert torch.equal(other, model.reconstruct(x)) == (name == "cnn_r"), "CNN+R alone ignores the class"
+    distance = (model.reconstruct(x) - x).flatten(1).norm(dim=1)
+    assert torch.allclose(reconstruction_distance(model, x), distance)
+
+
+def test_masking_hides_the_other_groups():
+    model = build("capsnet", (1, 28, 28)).eval()
+    poses, label = torch.randn(2, 10, 16), torch.tensor([3, 7])
+    changed = poses.clone()
+    changed[0, [0, 9]] += 1
+    changed[1, [0, 9]] += 1
+    assert torch.equal(model.decode(poses, label), model.decode(changed, label))
+
+
+def test_a_primary_capsule_is_one_types_eight_maps_at_one_place():
+    model = build("capsnet", (1, 28, 28))
+    assert isinstance(model, CapsNet)
+    x = torch.rand(1, 1, 28, 28)
+    maps = model.encoder(x)[0]  # (48, 6, 6)
+    capsule = model.primary(x)[0, 2 * 36 + 4 * 6 + 5]  # type 2, row 4, column 5
+    raw = maps[16:24, 4, 5] / model.types
+    assert torch.allclose(capsule / capsule.norm(), raw / raw.norm(), atol=1e-5)
+
+
+def test_the_input_gradient_passes_through_all_routing_iterations():
+    model = build("capsnet", (1, 28, 28)).eval().requires_grad_(False)
+    x = torch.rand(2, 1, 28, 28, requires_grad=True)
+    full = torch.autograd.grad(model(x).sum(), x)[0]
+    model.head.iterations = 1
+    assert not torch.allclose(torch.autograd.grad(model(x).sum(), x)[0], full)
+
+
+def test_seeds_fix_the_weights_and_leave_the_global_state():
+    state = torch.get_rng_state()
+    first, again, other = (build("cnn_cr", (1, 28, 28), seed=seed) for seed in (1, 1, 2))
+    assert torch.equal(torch.get_rng_state(), state)
+    assert torch.equal(first.head.weight, again.head.weight)
+    assert not torch.equal(first.head.weight, other.head.weight)
+
+
+def test_unknown_names_are_told():
+    with pytest.raises(ValueError, match="expected a model among capsnet, .*, got 'resnet'"):
+        build("resnet", (1, 28, 28))
+    with pytest.raises(ValueError, match="expected a size among paper, compact, got 'huge'"):
+        build("capsnet", (1, 28, 28), size="huge")
+
+
+@pytest.mark.parametrize("name", RECONSTRUCTING)
+def test_a_compact_reconstructive_step_is_six_times_cheaper(name):
+    """One step is two input gradients; the median of alternating repeats, since machines are noisy."""
+    x, label = torch.rand(16, 1, 28, 28), torch.arange(16) % 10
+    models: dict[str, ReconstructingNet] = {}
+    for size in SIZES:
+        models[size] = build(name, (1, 28, 28), size=size).eval().requires_grad_(False)
+        models[size].to(memory_format=torch.channels_last)
+
+    def step(model) -> float:
+        began = time.process_time()
+        for loss in (lambda p: model(p)[:, 0], lambda p: reconstruction_distance(model, p, label)):
+            point = x.clone().requires_grad_()
+            torch.autograd.grad(loss(point).sum(), point)
+        return time.process_time() - began
+
+    ratios = []
+    for _ in range(9):
+        ratios.append(step(models["paper"]) / step(models["compact"]))
+    assert sorted(ratios)[4] >= 6
