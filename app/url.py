@@ -13,7 +13,7 @@ _KEY = "_corrections"
 
 def check_choice(key: str, titles: Sequence[str], what: str) -> None:
     """Note a value of the address that is not among a control's titles."""
-    given = st.query_params.get(key)
+    given = _given(key)
     if given is None or given in titles:
         return
     listed = ", ".join(titles) if len(titles) <= 12 else f"{titles[0]} to {titles[-1]}"
@@ -22,7 +22,7 @@ def check_choice(key: str, titles: Sequence[str], what: str) -> None:
 
 def check_number(key: str, low: float, high: float, what: str) -> None:
     """Note a value of the address that is no number, or outside a control's range."""
-    given = st.query_params.get(key)
+    given = _given(key)
     if given is None:
         return
     try:
@@ -40,6 +40,11 @@ def show_corrections() -> None:
     sentences: list[str] = st.session_state.pop(_KEY, [])
     if sentences:
         st.warning("The address was corrected. " + " ".join(sentences), icon=":material/link_off:")
+
+
+def _given(key: str) -> str | None:
+    """What the address says, as long as it is what decides: later the control itself does."""
+    return None if key in st.session_state else st.query_params.get(key)
 
 
 def _note(sentence: str) -> None:

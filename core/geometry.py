@@ -57,7 +57,8 @@ def project(x_adv: Tensor, x: Tensor, epsilon: Tensor, norm: Norm) -> Tensor:
 def steepest(gradient: Tensor, norm: Norm) -> Tensor:
     """The unit step that raises the loss fastest: the sign (linf) or the unit vector (l2).
 
-    It is zero where there is no gradient. A gradient that is not finite counts as none, so that one broken example cannot spoil a batch.
+    It is zero where there is no gradient. A gradient that is not finite counts as none, so that one broken
+    example cannot spoil a batch.
     """
     gradient = torch.nan_to_num(gradient, nan=0.0, posinf=0.0, neginf=0.0)
     if norm == "linf":

@@ -99,14 +99,12 @@ def threshold_at(clean: Tensor, fpr: float = 0.05) -> float:
     """
     if clean.numel() == 0 or not 0 <= fpr <= 1:
         raise ValueError(f"expected scores and a rate between 0 and 1, got {clean.numel()} scores and {fpr}")
-    ordered = clean.detach().double().sort().values
+    ordered = clean.detach().sort().values
     allowed = int(np.floor(fpr * len(ordered) + 1e-9))
-    # With every example allowed to be flagged, the threshold lies below all of them.
-    return (
-        float(ordered[-1 - allowed])
-        if allowed < len(ordered)
-        else float(np.nextafter(float(ordered[0]), -np.inf))
-    )
+    if allowed < len(ordered):
+        return float(ordered[-1 - allowed])
+    # Every clean example may be flagged, so theta lies just below all of them.
+    return float(torch.nextafter(ordered[0], torch.full_like(ordered[0], -torch.inf)))
 
 
 def undetected_curve(

@@ -19,7 +19,7 @@ from precompute.store import Store
 from precompute.work import BuildError
 
 if TYPE_CHECKING:
-    from precompute.status import Pipeline
+    from precompute.status import Experiments
 
 
 class _Group(typer.core.TyperGroup):
@@ -75,7 +75,9 @@ def build(
 
     if workers and scheduler:
         _stop("expected --workers or --scheduler, got both; a scheduler has workers of its own", 2)
-    pipeline = _pipeline(dataset, profile)
+    from precompute import pipeline
+
+    _check(dataset, profile)
     destination = Store(store)
     steps = pipeline.experiment(dataset, profile)
     try:
@@ -107,7 +109,7 @@ def status(json_: JsonOption = False, store: StoreOption = None) -> None:
     """Say which steps are there, stale or missing."""
     from precompute.status import status as rows_of
 
-    rows = rows_of(Store(store), _pipeline())
+    rows = rows_of(Store(store), _experiments())
     if json_:
         _print_json(rows)
     else:
@@ -128,7 +130,7 @@ def explain(
 
     from precompute.status import Entry, catalogue, lookup
 
-    entries = catalogue(Store(store), _pipeline())
+    entries = catalogue(Store(store), _experiments())
     found = lookup(entries, key)
     if not found:
         _stop(f"expected a key, its beginning or a step's name, got {key!r}; `status --json` lists them", 2)
@@ -183,7 +185,7 @@ def gc(
     from precompute.status import wanted_keys
 
     owner = Store(store)
-    garbage = find_garbage(owner, wanted_keys(_pipeline()))
+    garbage = find_garbage(owner, wanted_keys(_experiments()))
     sizes: dict[tuple[str, str], int] = {}
     for item in garbage:
         sizes[item.folder, item.reason] = sizes.get((item.folder, item.reason), 0) + item.bytes
@@ -224,7 +226,9 @@ def export(
     store: StoreOption = None,
 ) -> None:
     """Write what ships of a bundle to a folder."""
-    pipeline = _pipeline(dataset, profile)
+    from precompute import pipeline
+
+    _check(dataset, profile)
     # What was built here, never what shipped before.
     bundle = Store(store, bundles=()).bundle(dataset, profile)
     if bundle is None:
@@ -236,17 +240,27 @@ def export(
     typer.echo(f"{folder}: {len(exported.names)} artifacts, {size} bytes", err=True)
 
 
-def _pipeline(dataset: str | None = None, profile: str | None = None) -> Pipeline:
-    """The experiments; ends the program when they have no such data set or profile."""
+def _check(dataset: str, profile: str) -> None:
+    """End the program where there is no such data set or profile."""
     from precompute import pipeline
 
     for kind, value, known in (
         ("data set", dataset, pipeline.DATASETS),
         ("profile", profile, pipeline.PROFILES),
     ):
-        if value is not None and value not in known:
+        if value not in known:
             _stop(f"expected a {kind} among {', '.join(known)}, got {value!r}", 2)
-    return pipeline
+
+
+def _experiments() -> Experiments:
+    """The steps of every data set and profile."""
+    from precompute import pipeline
+
+    return {
+        (dataset, profile): pipeline.experiment(dataset, profile)
+        for dataset in pipeline.DATASETS
+        for profile in pipeline.PROFILES
+    }
 
 
 def _stop(sentence: str, code: int) -> NoReturn:

@@ -27,6 +27,8 @@ from precompute.work import BuildError, Event, Result, Task, execute, stop
 
 CONNECT_SECONDS = 20
 WORKERS_SECONDS = 60
+ALLOCATOR = ("MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_THRESHOLD_")
+KEEP_BYTES = str(2**30)
 
 
 def run_on_cluster(
@@ -61,7 +63,7 @@ def run_on_cluster(
         gpu = any(offer["resources"].get("GPU") for offer in offers)
         build = next(iter(tasks.values())).build
         client.subscribe_topic(build, lambda event: tell(Event(*event[1])))
-        futures: dict[str, Future] = {}
+        futures: dict[str, Future[Result]] = {}
         names: dict[str, Task] = {}
         for key, task in tasks.items():
             # Of this build alone: what another build's task of that name gave may be a failure.
@@ -86,12 +88,10 @@ def _tell(build: str, event: Event) -> None:
     get_worker().log_event(build, astuple(event))
 
 
-def _result(task: Task, future: Future, scheduler: str | None) -> Result:
+def _result(task: Task, future: Future[Result], scheduler: str | None) -> Result:
     """How a task ended; one that raised did so because its workers died, as steps' errors are results."""
     try:
-        result = future.result()
-        assert isinstance(result, Result)
-        return result
+        return future.result()
     except KilledWorker as error:
         if error.task == future.key:
             return Result(task.step.key, task.step.name, "failed", str(error))
@@ -118,12 +118,20 @@ def _client(workers: int | None, scheduler: str | None) -> Generator[Client]:
     count = workers or 1
     threads = str(max(1, CPU_COUNT // count))
     libraries = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
-    options = {"threads_per_worker": 1, "dashboard_address": "127.0.0.1:0", "silence_logs": logging.ERROR}
+    # Each process gets its share of the cores. Dask would have freed memory go back to the system at once, and
+    # every operation of an attack then pays for fresh pages again: twice the time. Variables set in the
+    # environment win over these.
+    variables = dict.fromkeys(libraries, threads) | dict.fromkeys(ALLOCATOR, KEEP_BYTES)
     with (
-        # Each process gets its share of the cores; variables set in the environment win over these.
-        dask.config.set({f"distributed.nanny.pre-spawn-environ.{name}": threads for name in libraries}),
+        dask.config.set({f"distributed.nanny.pre-spawn-environ.{name}": v for name, v in variables.items()}),
         # Steps may need much memory, so that no limit makes a nanny kill them.
-        LocalCluster(n_workers=count, memory_limit=0, **options) as cluster,
+        LocalCluster(
+            n_workers=count,
+            threads_per_worker=1,
+            memory_limit=0,
+            dashboard_address="127.0.0.1:0",
+            silence_logs=logging.ERROR,
+        ) as cluster,
         Client(cluster, set_as_default=False) as client,
     ):
         client.register_plugin(_IgnoreInterrupts())

@@ -161,7 +161,9 @@ def experiment(dataset: str, profile: str) -> list[Step]:
         profile: One of `PROFILES`.
     """
     digests = {dataset: data.fingerprint(dataset)}
-    steps = [s for model in MODELS for s in model_steps(dataset, model, profile_of(dataset, profile), digests)]
+    steps = [
+        s for model in MODELS for s in model_steps(dataset, model, profile_of(dataset, profile), digests)
+    ]
     named = {s.name: s for s in steps if s.function in ("clean", "attacked", "sweep")}
     params = {"dataset": dataset, "profile": profile, "models": list(MODELS)}
     return [*steps, step("results", "results", params, named, {})]

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 from precompute.artifact import CorruptArtifact, MissingArtifact, build_command
 from precompute.bundle import read_bundle
@@ -14,37 +14,22 @@ from precompute.store import Bundle, Store
 State = Literal["present", "stale", "missing"]
 
 
-class Pipeline(Protocol):
-    """The experiments, as `precompute.pipeline` declares them."""
-
-    DATASETS: Collection[str]
-    PROFILES: Collection[str]
-
-    def experiment(self, dataset: str, profile: str) -> list[Step]:
-        """Every step, named."""
-        ...
-
-    def shipped_names(self, dataset: str, profile: str) -> list[str]:
-        """The names of what ships."""
-        ...
-
-    def bundle_facts(self, dataset: str, profile: str) -> dict[str, Any]:
-        """What a bundle tells about itself."""
-        ...
+Experiments = Mapping[tuple[str, str], Sequence[Step]]
+"""The steps of each data set and profile."""
 
 
-def status(store: Store, pipeline: Pipeline) -> list[dict[str, Any]]:
+def status(store: Store, experiments: Experiments) -> list[dict[str, Any]]:
     """One object per data set and profile, with the state of each step.
 
     A step is `present`, or `stale` when only another version of it is there, or `missing`. A bundle is
     `shipped` or `own`, and `current` when it names just what the experiment makes.
     """
-    rows = []
+    rows: list[dict[str, Any]] = []
     earlier = {_origin(manifest) for manifest in _manifests(store)}
-    for dataset, profile in _experiments(pipeline):
-        keys = keys_by_name(pipeline.experiment(dataset, profile))
+    for (dataset, profile), wanted in experiments.items():
+        keys = keys_by_name(wanted)
         bundle = _bundle(store, dataset, profile)
-        steps = []
+        steps: list[dict[str, str]] = []
         for name, key in keys.items():
             stale = bool(bundle and name in bundle) or (dataset, profile, name) in earlier
             state: State = "present" if store.has(key) else "stale" if stale else "missing"
@@ -65,9 +50,9 @@ def status(store: Store, pipeline: Pipeline) -> list[dict[str, Any]]:
     return rows
 
 
-def wanted_keys(pipeline: Pipeline) -> set[str]:
+def wanted_keys(experiments: Experiments) -> set[str]:
     """The keys of every step of every experiment."""
-    return {key for where in _experiments(pipeline) for key in walk(pipeline.experiment(*where))}
+    return {key for steps in experiments.values() for key in walk(steps)}
 
 
 def verify(store: Store) -> list[dict[str, Any]]:
@@ -124,12 +109,12 @@ class Entry:
     state: Literal["present", "missing", "old"]
 
 
-def catalogue(store: Store, pipeline: Pipeline) -> dict[str, Entry]:
+def catalogue(store: Store, experiments: Experiments) -> dict[str, Entry]:
     """Every key of the experiments and of the store."""
     labels: dict[str, list[str]] = {}
     recipes: dict[str, Mapping[str, Any]] = {}
-    for dataset, profile in _experiments(pipeline):
-        for key, step in walk(pipeline.experiment(dataset, profile)).items():
+    for (dataset, profile), steps in experiments.items():
+        for key, step in walk(steps).items():
             labels.setdefault(key, []).append(f"{dataset}/{profile}/{step.name}")
             recipes[key] = step.recipe
     entries = {
@@ -158,12 +143,6 @@ def lookup(entries: Mapping[str, Entry], query: str) -> list[Entry]:
     if named:
         return [entry for entry in named if entry.state == "present"] or named
     return [entry for key, entry in entries.items() if query and key.startswith(query)]
-
-
-def _experiments(pipeline: Pipeline) -> Iterator[tuple[str, str]]:
-    for dataset in pipeline.DATASETS:
-        for profile in pipeline.PROFILES:
-            yield dataset, profile
 
 
 def _bundle(store: Store, dataset: str, profile: str) -> Bundle | None:

@@ -122,9 +122,8 @@ class Task:
 
     def upstream(self, known: Mapping[str, Any]) -> list[Any]:
         """What `known` holds under the keys of the step's inputs."""
-        return [
-            known[key] for key in {source.key: None for source in self.step.inputs.values()} if key in known
-        ]
+        keys = dict.fromkeys(source.key for source in self.step.inputs.values())
+        return [known[key] for key in keys if key in known]
 
 
 @dataclass(frozen=True)
@@ -170,10 +169,8 @@ def execute(task: Task, tell: Callable[[Event], object], upstream: list[Result])
     result = partial(Result, task.step.key, task.step.name)
     for source in upstream:
         if not source.ok:
-            return result(
-                "not run",
-                source.note if source.status == "not run" else f"{source.name} failed: {source.note}",
-            )
+            failure = source.note if source.status == "not run" else f"{source.name} failed: {source.note}"
+            return result("not run", failure)
     started = time.perf_counter()
     try:
         status = _make(task, tell)
@@ -188,7 +185,7 @@ def _make(task: Task, tell: Callable[[Event], object]) -> Literal["built", "foun
     step, store = task.step, task.store
 
     def notify(done: float, total: float, note: str = "") -> None:
-        tell(Event("progress", step.name, step.key, done, total, note))
+        tell(Event("progress", step.name, step.key, float(done), float(total), note))
 
     def stopped() -> bool:
         return task.build in _stopped_builds

@@ -52,9 +52,8 @@ def choose_attack(spec: DatasetSpec, found: Bundle, model: str) -> tuple[Gradien
         "step_size": spec.fgsm_step if one_step else spec.step_size,
         "steps": 1 if one_step else spec.steps,
     }
-    matrix = found.get(f"{model}/matrix", only=())
-    if matrix and "beta" in matrix.facts:
-        defaults["beta"] = float(matrix.facts["beta"])
+    if beta := best_beta(found, model, one_step):
+        defaults["beta"] = beta
     kind = ATTACKS[name]
     chosen = attack_controls(kind, defaults, MAIN)
     with st.expander("More settings", icon=":material/tune:"):
@@ -62,6 +61,12 @@ def choose_attack(spec: DatasetSpec, found: Bundle, model: str) -> tuple[Gradien
         seed = choose_seed()
     known = {f.name for f in fields(kind)}
     return kind(**{key: value for key, value in (defaults | chosen).items() if key in known}), seed
+
+
+def best_beta(found: Bundle, model: str, one_step: bool = False) -> float | None:
+    """The beta with which most attacks of the bundle went undetected, or None where nobody looked."""
+    sweep = found.get(f"{model}/beta-r-fgsm" if one_step else f"{model}/beta", only=())
+    return float(sweep.facts["best_beta"]) if sweep else None
 
 
 def choose_seed() -> int:

@@ -8,6 +8,7 @@ import torch
 from app import state
 from app.live import observe
 from app.ui import explain, notices
+from app.ui.choices import best_beta
 from app.ui.explain import Example
 from app.ui.images import png
 from app.ui.picker import default_image
@@ -60,13 +61,10 @@ def main() -> None:
 def show_figure(found: Bundle) -> None:
     clean = found.load(f"{MODEL}/clean", only=("validation_distance",)).tensors["validation_distance"]
     with st.spinner("Attacking an image"):
-        examples = attacked(found.names[f"{MODEL}/weights"], threshold_at(clean), choose_beta(found))
+        examples = attacked(
+            found.names[f"{MODEL}/weights"], threshold_at(clean), best_beta(found, MODEL) or 0.5
+        )
     st.html(explain.figure(examples, clean))
-
-
-def choose_beta(found: Bundle) -> float:
-    matrix = found.get(f"{MODEL}/matrix", only=())
-    return float(matrix.facts.get("beta", 0.5)) if matrix else 0.5
 
 
 @st.cache_data(max_entries=4, show_spinner=False)

@@ -11,7 +11,7 @@ OpenPage = Callable[..., AppTest]
 
 @pytest.fixture(autouse=True)
 def own_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No page of a test sees what is stored or downloaded on this machine: shipped bundles and digits alone."""
+    """Tests see the shipped bundles and the digits alone, not what is stored on this machine."""
     monkeypatch.setenv("CAPSIGHT_STORE", str(tmp_path / "store"))
     monkeypatch.setenv("CAPSIGHT_DATA", str(tmp_path / "data"))
 

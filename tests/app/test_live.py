@@ -48,7 +48,9 @@ def test_untargeted_runs_leave_the_label(model: ReconstructingNet, image: Tensor
     assert int(run.frames[-1].prediction[0]) != label
 
 
-def test_all_targets_run_as_one_batch_and_each_as_it_does_alone(model: ReconstructingNet, image: Tensor) -> None:
+def test_all_targets_run_as_one_batch_and_each_as_it_does_alone(
+    model: ReconstructingNet, image: Tensor
+) -> None:
     attack = ReconstructivePGD(0.2, 0.05, 3, beta=0.5)
     targets = (0, 1, 2, 4, 5, 6, 7, 8, 9)
     together = finish(Run.start(request_of(attack, targets), model, image)).frames[-1]
@@ -58,7 +60,9 @@ def test_all_targets_run_as_one_batch_and_each_as_it_does_alone(model: Reconstru
         assert (together.x[row] - alone.x[0]).abs().mean() < 0.005
 
 
-def test_the_path_keeps_the_start_the_end_and_not_too_many_points(model: ReconstructingNet, image: Tensor) -> None:
+def test_the_path_keeps_the_start_the_end_and_not_too_many_points(
+    model: ReconstructingNet, image: Tensor
+) -> None:
     run = finish(Run.start(request_of(PGD(0.3, 0.01, 2 * FRAMES + 5)), model, image))
     steps = [frame.step for frame in run.frames]
     assert steps[0] == 0

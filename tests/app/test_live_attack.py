@@ -119,7 +119,9 @@ def test_the_address_restores_the_view(open_page: OpenPage) -> None:
         ({"step": "77"}, "Iteration “77” is not among"),
     ],
 )
-def test_bad_addresses_are_corrected_in_a_sentence(open_page: OpenPage, query: dict[str, str], told: str) -> None:
+def test_bad_addresses_are_corrected_in_a_sentence(
+    open_page: OpenPage, query: dict[str, str], told: str
+) -> None:
     app = open_page(PAGE, **FEW, **query)
     assert not app.exception
     assert [told in warning.value for warning in app.warning] == [True]

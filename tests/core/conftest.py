@@ -21,14 +21,16 @@ class Linear(nn.Module):
 
 
 class TinyReconstructor(nn.Module):
-    """A smooth classifier with a class-conditional reconstruction, computed in float64 so that signs are exact."""
+    """A smooth classifier with a class-conditional reconstruction, in float64 so that signs are exact."""
 
     def __init__(self, shape: tuple[int, int, int] = (3, 5, 7), n_classes: int = 4) -> None:
         super().__init__()
         generator = torch.Generator().manual_seed(3)
         size = shape[0] * shape[1] * shape[2]
         self.shape = shape
-        self.first = nn.Parameter(torch.randn(size, n_classes * 6, generator=generator, dtype=torch.float64) / 4)
+        self.first = nn.Parameter(
+            torch.randn(size, n_classes * 6, generator=generator, dtype=torch.float64) / 4
+        )
         self.out = nn.Parameter(torch.randn(n_classes, 6, size, generator=generator, dtype=torch.float64) / 2)
         self.dropout = nn.Dropout(0.5)
         self.n_classes = n_classes

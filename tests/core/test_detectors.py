@@ -5,13 +5,17 @@ from core.attacks import untouched
 from core.detectors import Detector, ReconstructionDetector
 
 
+@torch.no_grad()
 def test_scores_are_distances_to_the_winners_reconstruction(tiny, images):
     detector: Detector = ReconstructionDetector(tiny)
     expected = [float((tiny.reconstruct(x[None]) - x).norm()) for x in images]
     assert detector.score(images).tolist() == pytest.approx(expected, abs=1e-6)
-    assert ReconstructionDetector(tiny).score(images, batch_size=4).tolist() == pytest.approx(expected, abs=1e-6)
+    assert ReconstructionDetector(tiny).score(images, batch_size=4).tolist() == pytest.approx(
+        expected, abs=1e-6
+    )
 
 
+@torch.no_grad()
 def test_class_scores_hold_every_class_and_the_winner_among_them(tiny, images):
     detector = ReconstructionDetector(tiny)
     by_class = detector.class_scores(images, n_classes=4)

@@ -37,10 +37,14 @@ def test_l2_lowers_a_linear_margin_by_epsilon_times_the_l2_norm(linear):
 def test_targeted_raises_the_targets_logit(linear):
     x = torch.full((1, 3, 5, 7), 0.5)
     result = BIM(epsilon=0.05)(linear, x, torch.tensor([0]), target=1)
-    assert torch.allclose(linear.margin(result.x_adv) - linear.margin(x), 0.05 * linear.weight.abs().sum(), rtol=1e-4)
+    assert torch.allclose(
+        linear.margin(result.x_adv) - linear.margin(x), 0.05 * linear.weight.abs().sum(), rtol=1e-4
+    )
 
 
-def reference(model, x: Tensor, y: Tensor, target: Tensor | None, eps: float, c: float, beta: float, steps: int):
+def reference(
+    model, x: Tensor, y: Tensor, target: Tensor | None, eps: float, c: float, beta: float, steps: int
+):
     """qin2020's Eqs. 1 and 2 as they are printed, one image at a time."""
     rows = []
     for i in range(len(x)):
@@ -107,7 +111,11 @@ def test_agrees_with_foolbox_step_for_step(small_net, kind: str, targeted: bool)
     y = small_net(x).argmax(1).detach()
     target = (y + 3) % 10
     model = foolbox.PyTorchModel(small_net, bounds=(0, 1))
-    criterion = foolbox.criteria.TargetedMisclassification(target) if targeted else foolbox.criteria.Misclassification(y)
+    criterion = (
+        foolbox.criteria.TargetedMisclassification(target)
+        if targeted
+        else foolbox.criteria.Misclassification(y)
+    )
     goal = target if targeted else None
     if kind == "fgsm":
         ours = FGSM(epsilon=0.03)(small_net, x, y, target=goal).x_adv
@@ -123,7 +131,9 @@ def test_agrees_with_foolbox_step_for_step(small_net, kind: str, targeted: bool)
         noise = random_in_ball(x, torch.tensor(0.1), "linf", seed=0, index=torch.arange(4))
         start = (x + noise).clamp(0, 1)
         ours = PGD(epsilon=0.1, step_size=0.013, steps=7)(small_net, x, y, target=goal).x_adv
-        peer = foolbox.attacks.LinfProjectedGradientDescentAttack(abs_stepsize=0.013, steps=7, random_start=True)
+        peer = foolbox.attacks.LinfProjectedGradientDescentAttack(
+            abs_stepsize=0.013, steps=7, random_start=True
+        )
         peer.get_random_start = lambda x0, epsilon: type(x0)(start)
         eps = 0.1
     else:

@@ -35,7 +35,7 @@ def test_foolbox_takes_every_model_as_it_is(name):
     model = build(name, (1, 28, 28)).eval()
     x = torch.rand(3, 1, 28, 28)
     peer = foolbox.PyTorchModel(model, bounds=(0, 1))
-    assert torch.equal(peer(x), model(x))
+    assert torch.allclose(peer(x), model(x), atol=1e-6)
     assert model(x).shape == (3, 10)
     advs, _, _ = foolbox.attacks.LinfFastGradientAttack()(peer, x, model(x).argmax(1), epsilons=0.1)
     assert not torch.equal(advs, x)
@@ -101,7 +101,7 @@ def test_unknown_names_are_told():
 @pytest.mark.parametrize("name", RECONSTRUCTING)
 def test_a_compact_reconstructive_step_is_six_times_cheaper(name):
     """One step is two input gradients; the median of alternating repeats, since machines are noisy."""
-    x, label = torch.rand(16, 1, 28, 28), torch.arange(16) % 10
+    x, label = torch.rand(8, 1, 28, 28), torch.arange(8)
     models: dict[str, ReconstructingNet] = {}
     for size in SIZES:
         models[size] = build(name, (1, 28, 28), size=size).eval().requires_grad_(False)
@@ -115,6 +115,6 @@ def test_a_compact_reconstructive_step_is_six_times_cheaper(name):
         return time.process_time() - began
 
     ratios = []
-    for _ in range(9):
+    for _ in range(5):
         ratios.append(step(models["paper"]) / step(models["compact"]))
-    assert sorted(ratios)[4] >= 6
+    assert sorted(ratios)[2] >= 6

@@ -1,0 +1,63 @@
+from pathlib import Path
+
+import pytest
+
+from core.data import SPECS
+from tests.app.conftest import OpenPage, html
+
+VIEWS = Path(__file__).parents[2] / "app" / "views"
+PAGES = sorted(path.stem for path in VIEWS.glob("*.py") if path.stem != "__init__")
+RESULTS = [page for page in PAGES if page not in ("overview",)]
+
+
+def test_the_pages_are_found() -> None:
+    assert set(PAGES) == {"overview", "live_attack", "source_target", "gallery", "detection"}
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_it_opens_with_what_ships(open_page: OpenPage, page: str) -> None:
+    app = open_page(page, steps="3")
+    assert not app.exception
+    assert not app.error
+    assert not app.warning
+    assert app.title or "<h1" in html(app)
+    assert not app.code  # nothing to be built first
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_it_opens_with_an_empty_store_and_names_the_command(
+    open_page: OpenPage, no_bundles: None, page: str
+) -> None:
+    app = open_page(page)
+    assert not app.exception
+    assert not app.error
+    assert app.title or "<h1" in html(app)
+    assert [code.value for code in app.code] == ["python -m precompute build digits --profile demo"]
+    assert not app.get("vega_lite_chart")
+
+
+@pytest.mark.parametrize("name", [name for name in SPECS if name != "digits"])
+@pytest.mark.parametrize("page", RESULTS)
+def test_it_opens_for_a_data_set_without_results(
+    open_page: OpenPage, no_bundles: None, page: str, name: str
+) -> None:
+    app = open_page(page, dataset=SPECS[name].title)
+    assert not app.exception
+    assert not app.error
+    assert [code.value for code in app.code] == [f"python -m precompute build {name} --profile demo"]
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_an_unknown_data_set_is_corrected(open_page: OpenPage, page: str) -> None:
+    app = open_page(page, dataset="Letters", steps="3")
+    assert not app.exception
+    if page in RESULTS:
+        assert "Data set “Letters” is not among Digits, MNIST, Fashion-MNIST" in app.warning[0].value
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_pictures_have_words(open_page: OpenPage, page: str) -> None:
+    app = open_page(page, steps="3")
+    drawn = html(app)
+    assert drawn.count("<img") == drawn.count(' alt="')
+    assert all(chart.proto.alt for chart in app.get("vega_lite_chart"))

@@ -1,0 +1,113 @@
+import threading
+from pathlib import Path
+
+import pytest
+import torch
+
+from app import state
+from core import data, models
+from core.attacks import predict
+from precompute.store import MissingArtifact, Store
+
+
+def publish(store: Store, dataset: str, profile: str, seed: int = 0) -> dict[str, torch.Tensor]:
+    weights = models.build("cnn_cr", (1, 28, 28), seed=seed).half().state_dict()
+    key = f"{dataset}{profile}{seed}".encode().hex().ljust(32, "0")
+    store.publish(key, {"seed": seed}, dict(weights), facts={"size": "compact"})
+    store.set_bundle(dataset, profile, {"cnn_cr/weights": key})
+    return weights
+
+
+@pytest.fixture
+def store(tmp_path: Path, no_bundles: None) -> Store:
+    return Store(tmp_path / "store")
+
+
+def test_shipped_digits_are_a_bundle_with_three_models() -> None:
+    assert ("digits", "demo") in state.bundles()
+    found = state.bundle("digits")
+    assert found is not None
+    assert state.model_names(found) == ["capsnet", "cnn_cr", "cnn_r"]
+
+
+def test_an_empty_store_has_no_bundles(no_bundles: None) -> None:
+    assert state.bundles() == []
+    assert state.bundle("digits") is None
+
+
+def test_missing_weights_name_the_command(no_bundles: None) -> None:
+    with pytest.raises(MissingArtifact, match="python -m precompute build mnist --profile demo"):
+        state.model("mnist", "capsnet")
+
+
+def test_a_model_has_the_stored_weights_in_single_precision_and_is_ready_to_be_shared(store: Store) -> None:
+    weights = publish(store, "digits", "smoke")
+    network = state.model("digits", "cnn_cr")
+    assert not network.training
+    for name, value in network.state_dict().items():
+        assert value.dtype == torch.float32
+        assert torch.equal(value.cpu(), weights[name].float())
+    assert not any(parameter.requires_grad for parameter in network.parameters())
+    assert state.model("digits", "cnn_cr") is network
+
+
+def test_rebuilt_weights_are_loaded_anew(store: Store) -> None:
+    publish(store, "digits", "smoke", seed=0)
+    old = state.model("digits", "cnn_cr")
+    publish(store, "digits", "smoke", seed=1)
+    new = state.model("digits", "cnn_cr")
+    x = data.load("digits").test.x(slice(0, 4)).to(state.device())
+    assert not torch.equal(old(x), new(x))
+
+
+def test_the_best_profile_is_taken_unless_another_is_chosen(store: Store) -> None:
+    publish(store, "digits", "smoke", seed=0)
+    publish(store, "digits", "demo", seed=1)
+    found = state.bundle("digits")
+    assert found is not None
+    assert found.profile == "demo"
+
+
+def test_data_sets_without_a_copy_are_none() -> None:
+    assert state.dataset("mnist") is None
+    digits = state.dataset("digits")
+    assert digits is not None
+    assert len(digits.test) == 364
+
+
+def test_the_shipped_models_read_digits(capsys: pytest.CaptureFixture[str]) -> None:
+    digits = data.load("digits")
+    for name in ("capsnet", "cnn_cr", "cnn_r"):
+        network = state.model("digits", name)
+        wrong = predict(network, digits.test.x(slice(0, 100))).cpu() != digits.test.labels[:100]
+        assert float(wrong.float().mean()) <= 0.05
+
+
+def test_only_one_thread_computes_at_a_time() -> None:
+    inside, most = 0, 0
+    lock = threading.Lock()
+
+    def work() -> None:
+        nonlocal inside, most
+        for _ in range(20):
+            with state.accelerator():
+                with lock:
+                    inside += 1
+                    most = max(most, inside)
+                threading.Event().wait(0.001)
+                with lock:
+                    inside -= 1
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert most == 1
+
+
+def test_an_error_gives_the_accelerator_back() -> None:
+    with pytest.raises(ZeroDivisionError), state.accelerator():
+        raise ZeroDivisionError
+    with state.accelerator():
+        pass

@@ -1,0 +1,139 @@
+from pathlib import Path
+
+import pytest
+import torch
+
+from core import data
+from core.attacks import ReconstructivePGD
+from core.detectors import ReconstructionDetector
+from core.metrics import undetected_rate
+from core.models import build
+from core.selection import select
+from precompute.artifact import Artifact
+from precompute.files import Folder
+from precompute.steps import STEPS, attack_rows, eight_bit, load_model, perturbed
+from precompute.work import Job, Stopped
+from precompute.workspace import Workspace
+
+COMMON = {"dataset": "digits", "model": "cnn_cr", "size": "compact"}
+ROWS = {"first": 0, "per_class": 6, "targets": "random", "seed": 0}
+FIELDS = {"epsilon": 0.3, "step_size": 0.1, "steps": 2}
+
+
+@pytest.fixture
+def job(tmp_path: Path) -> Job:
+    return Job(Workspace(Folder.open(tmp_path / "work")))
+
+
+def artifact(tensors=None, facts=None) -> Artifact:
+    return Artifact("key", {}, tensors or {}, {}, facts or {})
+
+
+@pytest.fixture(scope="module")
+def weights() -> Artifact:
+    model = build("cnn_cr", (1, 28, 28), seed=0)
+    return artifact({name: value.half() for name, value in model.state_dict().items()})
+
+
+@pytest.mark.parametrize("epsilon", [0.3, 0.1, 0.05])
+def test_eight_bit_perturbations_stay_in_the_ball_and_are_the_nearest(epsilon):
+    generator = torch.Generator().manual_seed(0)
+    images = torch.randint(0, 256, (5, 1, 4, 6), dtype=torch.uint8, generator=generator)
+    x = images.float() / 255
+    x_adv = (x + (torch.rand(x.shape, generator=generator) * 2 - 1) * epsilon).clamp(0, 1)
+    rounded = perturbed(images, eight_bit(x, x_adv, epsilon))
+    assert (rounded - x).abs().max() <= epsilon + 1e-6
+    assert (rounded - x_adv).abs().max() <= 1 / 255
+    assert (rounded * 255 - (rounded * 255).round()).abs().max() < 1e-4
+    assert eight_bit(x, x, epsilon).abs().max() == 0
+
+
+def test_attacked_keeps_what_the_eight_bit_image_gives(job, weights):
+    params = {
+        **COMMON,
+        "attack": "r-pgd",
+        "fields": FIELDS,
+        "rows": ROWS,
+        "seed": 0,
+        "keep_perturbation": True,
+    }
+    sweep = artifact(facts={"best_beta": 0.7})
+    outcome = STEPS["attacked"].function(params, {"weights": weights, "sweep": sweep}, job)
+    t = outcome.tensors
+    assert outcome.facts["beta"] == 0.7
+    assert t["perturbation"].dtype == torch.int8
+    assert t["perturbation"].abs().max() > 0
+    digits = data.load("digits")
+    assert torch.equal(digits.test.labels[t["index"]], t["label"])
+    model = load_model(COMMON, weights)
+    x_adv = perturbed(digits.test.images[t["index"]], t["perturbation"])
+    assert torch.equal(model(x_adv).argmax(1), t["prediction"])
+    assert torch.allclose(ReconstructionDetector(model).score(x_adv), t["distance"], atol=1e-4)
+
+
+def test_attacks_resume_by_shard_after_a_stop(job, weights):
+    model, digits = load_model(COMMON, weights), data.load("digits")
+    rows = select(digits.test.labels, ROWS)  # 60 rows: two shards
+    attack = ReconstructivePGD(**FIELDS)
+    calls = []
+
+    def stop_in_second_shard(done: float, total: float, note: str) -> None:
+        calls.append(note)
+        if note.startswith("2/"):
+            raise Stopped
+
+    job.notify = stop_in_second_shard
+    with pytest.raises(Stopped):
+        attack_rows(attack, model, rows, digits, job, seed=0)
+    again = []
+    job.notify = lambda done, total, note: again.append(note)
+    job._notified = float("-inf")
+    resumed = attack_rows(attack, model, rows, digits, job, seed=0)
+    assert set(again) == {"2/2 shards"}, "the first shard was computed again"
+    fresh = attack_rows(attack, model, rows, digits, Job(Workspace(job.workspace._folder / "other")), seed=0)
+    assert all(torch.equal(resumed[name], fresh[name]) for name in fresh)
+
+
+def test_sweep_picks_the_beta_that_is_seen_least(job, weights):
+    params = {
+        **COMMON,
+        "attack": "r-pgd",
+        "fields": {"epsilon": 0.3, "step_size": 0.1, "steps": 3},
+        "rows": {"first": 2, "per_class": 2, "targets": "random", "seed": 0},
+        "betas": [0.2, 0.5, 0.9],
+        "seed": 0,
+    }
+    clean = artifact(facts={"threshold": 11.0})
+    outcome = STEPS["sweep"].function(params, {"weights": weights, "clean": clean}, job)
+    t = outcome.tensors
+    assert t["prediction"].shape == t["distance"].shape == (3, 20)
+    found = [
+        undetected_rate(t["prediction"][k], t["distance"][k], 11.0, t["label"], t["target"]).k
+        for k in range(3)
+    ]
+    assert outcome.facts["best_beta"] == params["betas"][found.index(max(found))] or len(set(found)) < 3
+    assert not torch.equal(t["distance"][0], t["distance"][2])
+
+
+def test_clean_measures_validation_for_theta_and_test_for_the_error(job, weights):
+    outcome = STEPS["clean"].function(COMMON, {"weights": weights}, job)
+    digits, t = data.load("digits"), outcome.tensors
+    assert len(t["validation_distance"]) == len(digits.validation)
+    assert len(t["test_distance"]) == len(t["test_prediction"]) == len(digits.test)
+    flagged = (t["validation_distance"] > outcome.facts["threshold"]).double().mean()
+    assert 0.04 < float(flagged) <= 0.05
+    wrong = t["test_prediction"] != digits.test.labels
+    assert outcome.facts["error_rate"] == pytest.approx(float(wrong.double().mean()))
+    winner = t["test_class_distance"].gather(1, t["test_prediction"][:, None])[:, 0]
+    assert torch.allclose(winner, t["test_distance"], atol=1e-4)
+
+
+def test_weights_leave_as_float16_and_reload_to_the_same_model(job):
+    recipe = {"loss": "cross_entropy", "epochs": 1, "precision": "float32"}
+    outcome = STEPS["weights"].function({**COMMON, "recipe": recipe}, {}, job)
+    assert all(value.dtype == torch.float16 for value in outcome.tensors.values())
+    assert outcome.facts["parameters"] == sum(value.numel() for value in outcome.tensors.values())
+    assert len(outcome.facts["history"]) == 1
+    model = load_model(COMMON, artifact(dict(outcome.tensors)))
+    assert torch.equal(model.state_dict()["head.weight"], outcome.tensors["head.weight"].float())
+    assert not any(p.requires_grad for p in model.parameters())

@@ -1,0 +1,160 @@
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from core.metrics import wilson
+from precompute.artifact import Artifact
+from precompute.pipeline import DATASETS, MODELS, PROFILES, experiment, shipped_names
+from precompute.report import PAPERS, report
+from precompute.store import Store
+from precompute.tables import tables
+
+KEYS = {
+    "paper", "table", "dataset", "model", "attack", "mode", "metric",
+    "published", "ours", "low", "high", "n", "profile", "reason",
+}  # fmt: skip
+
+
+def rows(prediction, label, target, distance):
+    names = {"prediction": prediction, "label": label, "target": target}
+    return {name: torch.tensor(value) for name, value in names.items()} | {"distance": torch.tensor(distance)}
+
+
+def made_inputs():
+    """Four attacked images whose rates are counted by hand: theta is 2, three succeed, two of them unseen."""
+    clean = {
+        "validation_distance": torch.cat([torch.full((95,), 2.0), torch.full((5,), 9.0)]),
+        "test_prediction": torch.tensor([0, 1, 2, 2]),
+        "test_label": torch.tensor([0, 1, 2, 3]),
+    }
+    targeted = rows([1, 1, 3, 0], [0, 0, 2, 2], [1, 1, 3, 1], [1.0, 3.0, 2.0, 1.0])
+    sweep = {
+        "beta": torch.tensor([0.25, 0.5]),
+        "prediction": torch.tensor([[1, 0, 3, 0], [1, 1, 2, 2]]),
+        "distance": torch.tensor([[3.0, 1.0, 1.0, 1.0], [1.0, 3.0, 1.0, 1.0]]),
+        "label": targeted["label"],
+        "target": targeted["target"],
+    }
+    return {
+        "capsnet/clean": Artifact("a", {}, clean, {}, {}),
+        "capsnet/attack/r-pgd-targeted": Artifact("b", {}, targeted, {}, {"beta": 0.5}),
+        "capsnet/beta": Artifact("c", {}, sweep, {}, {"attack": "r-pgd"}),
+        "capsnet/matrix": Artifact("d", {}, targeted, {}, {}),
+    }
+
+
+@pytest.fixture(scope="module")
+def made():
+    return tables({"dataset": "mnist", "profile": "demo", "models": ["capsnet"]}, made_inputs())
+
+
+def test_rates_are_counted_over_all_inputs(made):
+    found = made["rates"].set_index("metric")
+    assert (found.loc["error_rate", "k"], found.loc["error_rate", "n"]) == (1, 4)
+    assert (found.loc["success_rate", "k"], found.loc["success_rate", "n"]) == (3, 4)
+    assert found.loc["undetected_rate", "k"] == 2
+    assert (found.loc["undetected_rate", "low"], found.loc["undetected_rate", "high"]) == pytest.approx(
+        wilson(2, 4)
+    )
+
+
+def test_matrix_counts_pairs(made):
+    found = made["matrix"].set_index(["metric", "source", "target"])
+    assert (found.loc[("success_rate", 0, 1), "k"], found.loc[("success_rate", 0, 1), "n"]) == (2, 2)
+    assert found.loc[("undetected_rate", 0, 1), "k"] == 1
+    assert found.loc[("success_rate", 2, 1), "k"] == 0
+
+
+def test_sweep_has_every_beta_and_the_best_per_image(made):
+    found = made["beta"]
+    undetected = found[found["metric"] == "undetected_rate"]
+    assert undetected["beta"].tolist()[:2] == [0.25, 0.5]
+    assert undetected["k"].tolist() == [1, 1, 2]
+    assert np.isnan(undetected["beta"].iloc[2])
+
+
+def test_curve_falls_to_what_lies_below_all_clean_images(made):
+    curve = made["fpr"].set_index("fpr")
+    assert curve.loc[1.0, "k"] == 1, "theta lies just below the nearest clean image"
+    assert curve.loc[0.0, "k"] == 3
+    assert curve.loc[0.05, "k"] == 2
+
+
+def test_report_has_every_published_number_and_a_reason_where_ours_is_missing(tmp_path):
+    store = Store(tmp_path, bundles=[])
+    found = report(store)
+    assert len(found) == 48 + 36 + 9 + 144 + 108
+    assert all(set(row) == KEYS for row in found)
+    assert all(row["ours"] is None and row["reason"] for row in found)
+    reasons = {row["dataset"]: row["reason"] for row in found if row["attack"] == "pgd"}
+    assert "python -m precompute build mnist" in reasons["mnist"]
+    assert "not among the data sets" in reasons["svhn"]
+    assert {row["table"] for row in found} == {"1", "3", "4", "5", "6"}
+    with pytest.raises(ValueError, match="expected a paper among .*qin2020.*, got 'nobody2001'"):
+        report(store, "nobody2001")
+
+
+def test_report_takes_ours_from_a_bundle(tmp_path, made):
+    store = Store(tmp_path, bundles=[])
+    store.publish("results-key", {"function": "results"}, tables=made)
+    store.set_bundle("mnist", "demo", {"results": "results-key"}, {})
+    row = next(
+        r
+        for r in report(store)
+        if (r["table"], r["dataset"], r["model"], r["attack"], r["mode"], r["metric"])
+        == ("3", "mnist", "capsnet", "r-pgd", "targeted", "undetected_rate")
+    )
+    assert (row["ours"], row["n"], row["profile"], row["reason"]) == (50.0, 4, "demo", None)
+    assert row["published"] == 33.7
+    assert row["low"] < 50 < row["high"]
+
+
+def test_published_numbers_are_the_papers():
+    numbers = json.loads((PAPERS / "qin2020.json").read_text())["numbers"]
+    by = {
+        (n["table"], n["dataset"], n["model"], n["attack"], n["mode"], n["metric"]): n["published"]
+        for n in numbers
+    }
+    assert len(by) == len(numbers)
+    assert by["1", "mnist", "cnn_r", "cw", "untargeted", "undetected_rate"] == 63
+    assert by["3", "fashion_mnist", "capsnet", "r-pgd", "targeted", "success_rate"] == 53.7
+    assert by["4", "svhn", "capsnet", None, None, "error_rate"] == 10.7
+    assert by["5", "fashion_mnist", "cnn_cr", "bim", "untargeted", "undetected_rate"] == 25
+    assert by["6", "mnist", "cnn_cr", "r-pgd", "untargeted", "undetected_rate"] == 87.7
+
+
+@pytest.mark.parametrize("dataset", DATASETS)
+@pytest.mark.parametrize("profile", PROFILES)
+def test_experiments_choose_beta_on_other_images_than_they_report(dataset, profile):
+    steps = experiment(dataset, profile)
+    for model in MODELS:
+        spans = {}
+        for step in steps:
+            if step.name.startswith(f"{model}/") and "rows" in step.params:
+                row = step.params["rows"]
+                kind = "table" if "/attack/" in step.name else step.name.split("/")[1].split("-")[0]
+                spans.setdefault(kind, set()).add((row["first"], row["first"] + row["per_class"]))
+        assert set(spans) == {"matrix", "beta", "table"}
+        (matrix,), (sweep,), (table,) = spans["matrix"], spans["beta"], spans["table"]
+        assert matrix[1] <= sweep[0] < sweep[1] <= table[0]
+    assert len({s.name for s in steps}) == len(steps)
+
+
+def test_demo_keeps_the_papers_epsilons_and_enough_iterations():
+    for dataset, epsilon in (("mnist", 0.3), ("fashion_mnist", 0.1)):
+        steps = {s.name: s for s in experiment(dataset, "demo")}
+        matrix = steps["capsnet/matrix"].params
+        assert matrix["fields"] == {"epsilon": epsilon, "step_size": 0.01, "steps": 200}
+        assert matrix["rows"]["per_class"] >= 10
+        assert len(steps["capsnet/beta"].params["betas"]) >= 9
+    paper = {s.name: s for s in experiment("mnist", "paper")}
+    assert paper["capsnet/matrix"].params["fields"]["steps"] == 1000
+    assert paper["capsnet/weights"].params["size"] == "paper"
+
+
+def test_pictures_ship_for_digits_alone():
+    assert "capsnet/reconstructions" in shipped_names("digits", "demo")
+    assert "capsnet/reconstructions" not in shipped_names("mnist", "demo")
+    assert "capsnet/matrix" in shipped_names("mnist", "demo")
