@@ -12,7 +12,8 @@ def describe(where: torch.device) -> str:
     """The device in words, for a result's record: "NVIDIA H200" or "CPU, 2 threads"."""
     if where.type == "cuda":
         return torch.cuda.get_device_name(where)
-    return f"CPU, {torch.get_num_threads()} threads"
+    threads = torch.get_num_threads()
+    return f"CPU, {threads} thread{'s' if threads > 1 else ''}"
 
 
 def configure() -> None:

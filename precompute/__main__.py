@@ -101,7 +101,10 @@ def build(
     typer.echo(f"{dataset} {profile}: {counts}, {report.seconds:.1f} s, {destination}", err=True)
     if not report.ok:
         raise typer.Exit(1)
-    destination.set_bundle(dataset, profile, keys_by_name(steps), pipeline.bundle_facts(dataset, profile))
+    names = keys_by_name(steps)
+    known = destination.bundle(dataset, profile)
+    if known is None or known.names != names:  # the facts need the data, which takes a while to read
+        destination.set_bundle(dataset, profile, names, pipeline.bundle_facts(dataset, profile))
 
 
 @app.command()

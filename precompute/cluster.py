@@ -118,9 +118,9 @@ def _client(workers: int | None, scheduler: str | None) -> Generator[Client]:
     count = workers or 1
     threads = str(max(1, CPU_COUNT // count))
     libraries = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
-    # Each process gets its share of the cores. Dask would have freed memory go back to the system at once, and
-    # every operation of an attack then pays for fresh pages again: twice the time. Variables set in the
-    # environment win over these.
+    # Each process gets its share of the cores. Dask has freed memory go back to the system at once; every
+    # operation of an attack would then pay for fresh pages again, and take twice the time. Variables set in
+    # the environment win over these.
     variables = dict.fromkeys(libraries, threads) | dict.fromkeys(ALLOCATOR, KEEP_BYTES)
     with (
         dask.config.set({f"distributed.nanny.pre-spawn-environ.{name}": v for name, v in variables.items()}),

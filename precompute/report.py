@@ -52,10 +52,12 @@ def ours(number: dict[str, Any], rates: dict[str, tuple[Bundle, pd.DataFrame]]) 
     if dataset not in rates:
         return {**nothing, "reason": f"not built; run `python -m precompute build {dataset} --profile demo`"}
     bundle, table = rates[dataset]
-    found = table[(table["model"] == number["model"]) & (table["metric"] == number["metric"])]
+    found: pd.DataFrame = table.loc[
+        (table["model"] == number["model"]) & (table["metric"] == number["metric"])
+    ]
     for column in ("attack", "mode"):
         wanted = number[column]
-        found = found[found[column].isna() if wanted is None else found[column] == wanted]
+        found = found.loc[found[column].isna() if wanted is None else found[column] == wanted]
     if len(found) != 1:
         return {**nothing, "reason": f"the {bundle.profile} bundle of {dataset} has no such row"}
     row = found.iloc[0]

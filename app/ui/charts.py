@@ -25,18 +25,23 @@ def show_chart(
         st.altair_chart(chart, key=key, alt=alt_text, width="stretch", on_select=on_select)
 
 
-def offer_csv(label: str, records: Sequence[Mapping[str, Any]], file: str, about: Mapping[str, Any]) -> None:
+def offer_csv(
+    label: str,
+    records: Callable[[], Sequence[Mapping[str, Any]]],
+    file: str,
+    about: Mapping[str, Any],
+) -> None:
     """A button that saves a chart's numbers.
 
     Args:
         label: What they are.
-        records: Rows, all with the same columns.
+        records: Gives the rows, all with the same columns; called when somebody saves them.
         file: Name of the file, without its ending.
         about: Columns that are the same in all rows: where the numbers come from.
     """
     st.download_button(
         label,
-        csv_text([{**about, **record} for record in records]),
+        lambda: csv_text([{**about, **record} for record in records()]),
         f"{file}.csv",
         "text/csv",
         key=f"csv-{file}",

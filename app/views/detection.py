@@ -228,10 +228,10 @@ def main() -> None:
     classes = show_classes(page)
     with st.container(horizontal=True, gap="small"):
         about = {**page.about, "attack": name}
-        offer_csv("Distances (CSV)", distances, f"{page.spec.name}-{name}-distances", about)
-        offer_csv("Curve (CSV)", curve, f"{page.spec.name}-{name}-fpr", about)
-        offer_csv("β (CSV)", sweep, f"{page.spec.name}-beta", {**page.about, "fpr": page.fpr})
-        offer_csv("Classes (CSV)", classes, f"{page.spec.name}-classes", page.about)
+        offer_csv("Distances (CSV)", lambda: distances, f"{page.spec.name}-{name}-distances", about)
+        offer_csv("Curve (CSV)", lambda: curve, f"{page.spec.name}-{name}-fpr", about)
+        offer_csv("β (CSV)", lambda: sweep, f"{page.spec.name}-beta", {**page.about, "fpr": page.fpr})
+        offer_csv("Classes (CSV)", lambda: classes, f"{page.spec.name}-classes", page.about)
     betas = {attack.title: attack.facts["beta"] for attack in attacks if attack.facts.get("beta") is not None}
     status_line(
         attack_words(attacks[0].facts, targeted=attacks[0].target is not None, with_beta=False),

@@ -1,6 +1,7 @@
 """Attacked images with what the networks rebuild of them, filtered and paged (qin2020, Figs. 5 and 11)."""
 
 from dataclasses import dataclass
+from functools import partial
 from random import Random
 
 import streamlit as st
@@ -42,17 +43,16 @@ class Choice:
 
 @dataclass(frozen=True)
 class Item:
-    """One attacked image: a row of an attack."""
+    """One attacked image: a row of an attack.
+
+    Attributes:
+        place: Its label, image and target, which order the gallery.
+    """
 
     attack: Attacked
     row: int
     outcome: Outcome
-
-    @property
-    def place(self) -> tuple[int, int, int]:
-        """Where it stands in the order of images."""
-        target = -1 if self.attack.target is None else int(self.attack.target[self.row])
-        return int(self.attack.label[self.row]), int(self.attack.index[self.row]), target
+    place: tuple[int, int, int]
 
 
 def first_page() -> None:
@@ -145,14 +145,13 @@ def candidates(page: Opened, choice: Choice) -> list[Item]:
     items: list[Item] = []
     for model in choice.models:
         attack = page.attacked(model)
+        target = attack.label if attack.target is None else attack.target
+        places = zip(attack.label.tolist(), attack.index.tolist(), target.tolist(), strict=True)
         outcomes = attack.outcomes(page.threshold(model))
-        keep = attack.label >= 0
-        if choice.source is not None:
-            keep &= attack.label == choice.source
-        if choice.target is not None and attack.target is not None:
-            keep &= attack.target == choice.target
-        items += [Item(attack, row, outcomes[row]) for row in keep.nonzero().flatten().tolist()]
-    items.sort(key=lambda item: item.place)  # stable: of equal images, models stay in their order
+        for row, (place, outcome) in enumerate(zip(places, outcomes, strict=True)):
+            if choice.source in (None, place[0]) and choice.target in (None, place[2]):
+                items.append(Item(attack, row, outcome, place))
+    items.sort(key=lambda item: item.place)  # stable: of equal places, models stay in their order
     if choice.order == RANDOM:
         Random(choice.seed).shuffle(items)
     return items
@@ -182,18 +181,18 @@ def page_tiles(page: Opened, items: list[Item]) -> list[tiles.Tile]:
 def records(page: Opened, items: list[Item]) -> list[Record]:
     """The rows behind the tiles, for a file."""
     classes, rows = page.spec.classes, []
+    thresholds = {model: page.threshold(model) for model in page.models}
     for item in items:
-        attack = item.attack
         label, image, target = item.place
         rows.append(
             {
-                "model": attack.title,
+                "model": item.attack.title,
                 "image": image,
                 "source": classes[label],
                 "target": classes[target],
-                "prediction": classes[int(attack.prediction[item.row])],
-                "distance": float(attack.distance[item.row]),
-                "threshold": page.threshold(attack.model),
+                "prediction": classes[int(item.attack.prediction[item.row])],
+                "distance": float(item.attack.distance[item.row]),
+                "threshold": thresholds[item.attack.model],
                 "fpr": page.fpr,
                 "outcome": item.outcome.value,
             }
@@ -230,7 +229,9 @@ def main() -> None:
         st.html(tiles.grid(page_tiles(page, shown), choice.show, name_models=several > 1, columns=columns))
     else:
         st.info("No attack ended like this. Choose another outcome, or more classes.", icon=":material/info:")
-    offer_csv(f"All {len(items):,} as CSV", records(page, items), f"{page.spec.name}-gallery", page.about)
+    offer_csv(
+        f"All {len(items):,} as CSV", partial(records, page, items), f"{page.spec.name}-gallery", page.about
+    )
     status_line(
         attack_words(page.attacked(page.models[0]).facts, targeted=True, with_beta=False),
         f"false-positive rate {100 * page.fpr:g} %",

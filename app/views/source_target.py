@@ -197,7 +197,7 @@ def main() -> None:
     if page.dataset is None:
         notices.offer_download(page.spec.name)
     show_pair(page, attacks, pair)
-    offer_csv(f"{measure}s (CSV)", records, f"{page.spec.name}-matrix", page.about)
+    offer_csv(f"{measure}s (CSV)", lambda: records, f"{page.spec.name}-matrix", page.about)
     status_line(
         attack_words(attacks[0].facts, targeted=True, with_beta=False),
         f"false-positive rate {100 * page.fpr:g} %",

@@ -45,7 +45,7 @@ def test_a_flagged_attack_says_so() -> None:
     html = tiles.grid([tile(distance=2.5)], (ATTACKED,), name_models=False)
     assert "d 2.50 &gt; θ 2.00" in html
     assert "Flagged" in html
-    assert "CNN+CR reads" not in html
+    assert "<span>reads Shoe</span>" in html  # whose it is was not asked for
 
 
 def test_pictures_come_in_their_order_and_only_where_there_are_any() -> None:

@@ -26,7 +26,7 @@ def lines(log):
     return log.read_text().splitlines()
 
 
-def wait_for(condition, seconds=40):
+def wait_for(condition, seconds=120):
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline
@@ -94,7 +94,7 @@ def test_gpu_steps_go_to_workers_that_offer_one(scheduler, worker, store):
     assert places(1) == {plain.pid}
     gpu = worker("--resources", "GPU=1")
     with Client(scheduler, set_as_default=False) as client:
-        client.wait_for_workers(2, timeout=40)
+        client.wait_for_workers(2, timeout=120)
     assert places(6, first=1) == {gpu.pid}
 
 
