@@ -26,7 +26,7 @@ def no_bundles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def open_page() -> OpenPage:
     """Open a page by the name of its file, with an address' query; it has run once when it is returned."""
 
-    def opened(page: str, **query: str) -> AppTest:
+    def opened(page: str, /, **query: str) -> AppTest:
         app = AppTest.from_file(str(MAIN), default_timeout=120).run()
         if page != "overview":
             app.query_params.update(query)
