@@ -8,6 +8,7 @@ has none is not there.
 from __future__ import annotations
 
 import io
+import lzma
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     import torch
 
 MANIFEST = "manifest.json"
+COMPRESSED = ".xz"
 FORMAT = 1
 
 
@@ -103,7 +105,8 @@ class Shelf:
                 continue
             data = self._read(manifest, entry)
             if entry["kind"] == "tensors":
-                read = decode_tensors(data)
+                packed = entry["file"].endswith(COMPRESSED)
+                read = decode_tensors(lzma.decompress(data) if packed else data)
                 tensors.update((name, read[name]) for name in wanted)
             else:
                 tables[wanted[0]] = _decode_table(data)
@@ -164,15 +167,23 @@ class Shelf:
             (self.folder / key).write(entry["file"], data)
         (self.folder / key).write(MANIFEST, sealed)
 
-    def copy(self, key: str, to: Shelf) -> None:
-        """Copy an artifact to another shelf, checking it on the way.
+    def ship(self, key: str, to: Shelf) -> None:
+        """Copy an artifact to a shelf that travels, checking it on the way; its tensors are compressed.
 
         Raises: MissingArtifact, CorruptArtifact.
         """
         manifest = self.manifest(key)
+        files: list[dict[str, Any]] = []
         for entry in manifest["files"]:
-            (to.folder / key).write(entry["file"], self._read(manifest, entry))
-        (to.folder / key).write(MANIFEST, seal(manifest))
+            data = self._read(manifest, entry)
+            if entry["kind"] == "tensors" and not entry["file"].endswith(COMPRESSED):
+                data = lzma.compress(data)
+                digest = sha256(data)
+                file = f"tensors-{digest[:16]}.safetensors{COMPRESSED}"
+                entry = {**entry, "file": file, "sha256": digest, "bytes": len(data)}
+            (to.folder / key).write(entry["file"], data)
+            files.append(entry)
+        (to.folder / key).write(MANIFEST, seal({**manifest, "files": files}))
 
     def remove(self, key: str) -> None:
         """Take an artifact off the shelf; its manifest goes first, so that a kill leaves no half of it."""

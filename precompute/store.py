@@ -247,7 +247,7 @@ class Store:
         shelf = Shelf(root / "artifacts")
         for name in names:
             bundle.load(name, only=())  # says what to build when it is missing
-            self._first(bundle.names[name], lambda source, key=bundle.names[name]: source.copy(key, shelf))
+            self._first(bundle.names[name], lambda source, key=bundle.names[name]: source.ship(key, shelf))
         chosen = {name: bundle.names[name] for name in names}
         exported = Bundle(self, bundle.dataset, bundle.profile, chosen, bundle.facts, shipped=True)
         write_bundle(root, "bundle.json", exported)
