@@ -137,11 +137,12 @@ def attack_again() -> None:
 def show_downloads(scene: Scene, run: Run, frame: Frame, row: int) -> None:
     name = f"{run.request.dataset}-{run.request.model}-{run.request.image}"
     about = {"dataset": run.request.dataset, "model": run.request.model, "image": run.request.image}
+    path = [point.record() for point in scene.path(run)]
     answers = [answer.record() for answer in scene.answers(run, frame, row)]
     sheet = [run.before.reconstruction[0], run.before.x[0], frame.x[row], frame.reconstruction[row]]
     with st.container(horizontal=True, gap="small"):
-        offer_csv("Answers (CSV)", answers, f"{name}-answers", {**about, "step": frame.step})
-        offer_csv("Path (CSV)", [point.record() for point in scene.path(run)], f"{name}-path", about)
+        offer_csv("Answers (CSV)", lambda: answers, f"{name}-answers", {**about, "step": frame.step})
+        offer_csv("Path (CSV)", lambda: path, f"{name}-path", about)
         st.download_button(
             "Pictures (PNG)",
             contact_sheet(sheet, columns=4, scale=8, gap=8),
