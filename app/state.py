@@ -1,24 +1,26 @@
 """What pages and sessions share: the store, models and data, the accelerator, and the chosen data set."""
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from threading import BoundedSemaphore
 
 import streamlit as st
-import torch
 from torch import nn
 
 from app import url
 from core import data, models
 from core.data import SPECS, Dataset
+from core.runtime import configure, device
 from precompute.store import Bundle, Store, default_url
 
 # Denormal numbers make routing several times slower on a CPU. The flag belongs to the thread, and every
 # session runs in threads of its own, hence the call in `accelerator` too.
-torch.set_flush_denormal(True)
+configure()
 
-FPRS = (0.0, 0.001, 0.002, 0.005, 0.01, 0.015, 0.02, 0.03, 0.04, 0.05)
-FPRS += (0.06, 0.08, 0.1, 0.12, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5)
+FPRS = (
+    *(0.0, 0.001, 0.002, 0.005, 0.01, 0.015, 0.02, 0.03, 0.04, 0.05),
+    *(0.06, 0.08, 0.1, 0.12, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5),
+)
 """False-positive rates on offer: dense where detectors are used."""
 
 
@@ -61,16 +63,11 @@ def model_names(found: Bundle) -> list[str]:
     return [name for name in models.MODELS if f"{name}/weights" in found and f"{name}/clean" in found]
 
 
-def device() -> torch.device:
-    """Where models run: the first CUDA device, else the CPU."""
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-
-
 @contextmanager
-def accelerator() -> Iterator[None]:
+def accelerator() -> Generator[None]:
     """Hold the right to compute; held for one step at a time, so that sessions take turns."""
     with _semaphore():
-        torch.set_flush_denormal(True)
+        configure()
         yield
 
 

@@ -174,13 +174,14 @@ class Shelf:
         """
         manifest = self.manifest(key)
         files: list[dict[str, Any]] = []
-        for entry in manifest["files"]:
+        for described in manifest["files"]:
+            entry: dict[str, Any] = dict(described)
             data = self._read(manifest, entry)
             if entry["kind"] == "tensors" and not entry["file"].endswith(COMPRESSED):
                 data = lzma.compress(data)
                 digest = sha256(data)
                 file = f"tensors-{digest[:16]}.safetensors{COMPRESSED}"
-                entry = {**entry, "file": file, "sha256": digest, "bytes": len(data)}
+                entry.update(file=file, sha256=digest, bytes=len(data))
             (to.folder / key).write(entry["file"], data)
             files.append(entry)
         (to.folder / key).write(MANIFEST, seal({**manifest, "files": files}))

@@ -1,6 +1,6 @@
 """What a page says when something it needs is not there, and how to get it."""
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 
 import streamlit as st
@@ -11,7 +11,7 @@ from precompute.store import CorruptArtifact, MissingArtifact
 
 
 @contextmanager
-def explained() -> Iterator[None]:
+def explained() -> Generator[None]:
     """Turn missing or damaged files into their one sentence, and end the page there."""
     try:
         yield

@@ -1,18 +1,8 @@
 """The line at the foot of a page: where its numbers come from."""
 
 import streamlit as st
-import torch
 
-from app import state
-
-
-def device_words() -> str:
-    """The device in words: the GPU's name, or the CPU and its threads."""
-    where = state.device()
-    if where.type == "cuda":
-        return torch.cuda.get_device_name(where)
-    threads = torch.get_num_threads()
-    return f"CPU, {threads} thread{'s' if threads > 1 else ''}"
+from core.runtime import describe, device
 
 
 def status_line(
@@ -29,7 +19,7 @@ def status_line(
     """
     words = ["live" if live else "cached"]
     if live:
-        words.append(device_words())
+        words.append(describe(device()))
     if n is not None:
         words.append(f"n = {n:,}")
     if seconds is not None:

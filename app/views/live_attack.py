@@ -105,7 +105,7 @@ def drive(run: Run, stage: Stage) -> None:
             shown = time.monotonic()
         with state.accelerator():
             run.advance()
-    st.session_state["step"] = run.step
+    show_end_of_path(run)
 
 
 def show_attack_button(stage: Stage) -> None:
@@ -126,6 +126,12 @@ def stop() -> None:
     st.session_state["hold"] = True
     if run := st.session_state.get("live"):
         run.stop()
+        show_end_of_path(run)
+
+
+def show_end_of_path(run: Run) -> None:
+    """Put the slider to the end, where there is one; before there is, the address decides."""
+    if "step" in st.session_state:
         st.session_state["step"] = run.step
 
 
