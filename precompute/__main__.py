@@ -19,6 +19,9 @@ from precompute.store import Store
 from precompute.work import BuildError
 
 if TYPE_CHECKING:
+    from rich.table import Table
+    from rich.tree import Tree
+
     from precompute.status import Experiments
 
 
@@ -127,7 +130,6 @@ def explain(
     store: StoreOption = None,
 ) -> None:
     """Show the recipe of a key and of what goes into it."""
-    from rich.console import Console
     from rich.markup import escape
     from rich.tree import Tree
 
@@ -143,13 +145,19 @@ def explain(
             f"expected one step, got {key!r}, which stands for {len(found)}: {several}; name one of them", 2
         )
 
+    shown: set[str] = set()
+
     def grow(tree: Tree, entry: Entry, role: str) -> None:
         recipe = entry.recipe
-        head = f"[bold]{escape(role + entry.labels[0])}[/] {entry.key} [dim]{entry.state}[/]"
-        branch = tree.add(f"{head}\n{escape(recipe['function'])} version {recipe['version']}")
-        for title in ("params", "data"):
-            if recipe[title]:
-                branch.add(escape(f"{title} {json.dumps(recipe[title])}"))
+        branch = tree.add(f"[bold]{escape(role + entry.labels[0])}[/] {entry.key} [dim]{entry.state}[/]")
+        if entry.key in shown:
+            branch.add("[dim]see above[/]")
+            return
+        shown.add(entry.key)
+        branch.add(escape(f"{recipe['function']} version {recipe['version']}"))
+        for kind in ("params", "data"):
+            for name, value in recipe[kind].items():
+                branch.add(escape(f"{name} = {json.dumps(value)}"))
         for name, source in recipe["inputs"].items():
             if source in entries:
                 grow(branch, entries[source], f"{name}: ")
@@ -158,7 +166,7 @@ def explain(
 
     root = Tree("", hide_root=True)
     grow(root, found[0], "")
-    Console(soft_wrap=True, highlight=False).print(root)
+    _print(root)
 
 
 @app.command()
@@ -276,13 +284,21 @@ def _print_json(rows: list[dict[str, Any]]) -> None:
 
 
 def _print_table(columns: tuple[str, ...], rows: list[dict[str, Any]]) -> None:
-    from rich.console import Console
     from rich.table import Table
 
     table = Table(*columns)
     for row in rows:
         table.add_row(*("" if row[column] is None else str(row[column]) for column in columns))
-    Console().print(table)
+    _print(table)
+
+
+def _print(renderable: Table | Tree) -> None:
+    from rich.console import Console
+
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console.width = 1000  # a file or a pipe has no edge to wrap at
+    console.print(renderable)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,11 @@ from html import escape
 from app.ui.images import RED_BLUE, data_uri
 from app.ui.verdict import COLOURS, Outcome, Verdict
 
+_SCALE = (
+    f'<div class="cs-scale" style="background:linear-gradient(90deg,{",".join(RED_BLUE)})"></div>'
+    '<div class="cs-ends"><span>darker</span><span>brighter</span></div>'
+)
+
 
 @dataclass(frozen=True)
 class Picture:
@@ -16,8 +21,8 @@ class Picture:
     title: str
     caption: str
     alt: str
-    scale: float | None = None
-    """Half the range of a perturbation's colours, in pixel units."""
+    diverging: bool = False
+    """Whether its colours are those of a perturbation, to be explained below it."""
 
 
 def row(pictures: Sequence[Picture], signs: Sequence[str]) -> str:
@@ -29,19 +34,9 @@ def row(pictures: Sequence[Picture], signs: Sequence[str]) -> str:
         parts.append(
             f'<figure><img src="{data_uri(picture.png)}" alt="{escape(picture.alt, quote=True)}">'
             f"<figcaption><b>{escape(picture.title)}</b><span>{escape(picture.caption)}</span>"
-            f"{_scale(picture.scale)}</figcaption></figure>"
+            f"{_SCALE if picture.diverging else ''}</figcaption></figure>"
         )
     return f'<div class="cs-row">{"".join(parts)}</div>'
-
-
-def _scale(half: float | None) -> str:
-    """The colours of a perturbation and what their ends mean."""
-    if half is None:
-        return ""
-    return (
-        f'<div class="cs-scale" style="background:linear-gradient(90deg,{",".join(RED_BLUE)})"></div>'
-        f'<div class="cs-ends"><span>−{half:.2g} darker</span><span>brighter +{half:.2g}</span></div>'
-    )
 
 
 def verdict_box(verdict: Verdict, note: str = "") -> str:

@@ -131,9 +131,9 @@ class Scene:
                 pictures.Picture(
                     perturbation_png(delta, 1 / half),
                     "Perturbation",
-                    f"magnified {1 / half:.3g} times",
+                    f"magnified {1 / half:.3g} times, up to ±{half:.2g}",
                     f"What the attack changed, at most {float(delta.abs().max()):.2f} at a pixel",
-                    half,
+                    diverging=True,
                 ),
                 pictures.Picture(
                     png(frame.x[row]),

@@ -19,8 +19,8 @@ class Stage:
 
     def __init__(self, scene: Scene, request: Request) -> None:
         self.scene, self.request = scene, request
-        button, words = st.columns([1.3, 9], vertical_alignment="center")
-        self.button, self.words = button.empty(), words.empty()
+        bar = st.container(horizontal=True, vertical_alignment="center")
+        self.button, self.words = bar.empty(), bar.empty()
         self.strip = st.empty() if len(request.targets) > 1 else None
         self.chosen = self._look_closer() if self.strip else 0
         self.row, self.bar = st.empty(), st.empty()
@@ -36,7 +36,7 @@ class Stage:
             st.session_state["look"] = names[0]
         url.check_choice("look", names, "Target to look at")
         with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-            st.markdown("Look closer at", width="content")
+            st.caption("Look closer at", width="content")
             name = st.segmented_control(
                 "Look closer at",
                 names,

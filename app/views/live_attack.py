@@ -21,9 +21,10 @@ from core.metrics import threshold_at
 
 # Seconds between two pictures of a running attack, and between two charts.
 PICTURE, CHART = 0.1, 0.4
+BUTTON = 120
 INTRO = (
-    "Change an image so little that you would still read it, and make the network read something else. "
-    "The detector compares the image with what the network thinks it saw: a good attack fools both."
+    "Change an image by as little as you can, until the network reads something else and its detector lets "
+    "it pass. Every change of a setting attacks again."
 )
 TEXT = Path(__file__).parents[2] / "assets" / "texts" / "live_attack.md"
 
@@ -93,7 +94,7 @@ def current_run(request: Request, x: torch.Tensor) -> Run:
 
 def drive(run: Run, stage: Stage) -> None:
     """Advance the attack to its end, showing it as it goes; a changed control or Stop interrupts this."""
-    stage.button.button("Stop", on_click=stop, key="stop", icon=":material/stop_circle:", width="stretch")
+    stage.button.button("Stop", on_click=stop, key="stop", icon=":material/stop_circle:", width=BUTTON)
     shown = drawn = 0.0
     while not run.ended:
         now = time.monotonic()
@@ -115,7 +116,7 @@ def show_attack_button(stage: Stage) -> None:
         key="attack-button",
         icon=":material/bolt:",
         type="primary",
-        width="stretch",
+        width=BUTTON,
         help="Run it with these settings (key A). Every change of a setting runs it too.",
         shortcut="A",
     )

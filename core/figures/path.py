@@ -43,7 +43,8 @@ def path_chart(
         step: The iteration to mark; None for none.
     """
     # Wide enough from the start, so that in a running attack the line alone moves.
-    highest = max(2 * threshold, *(1.1 * point.distance for point in points))
+    lowest = min(0.5 * threshold, *(0.9 * point.distance for point in points))
+    highest = max(1.5 * threshold, *(1.05 * point.distance for point in points))
     flagged = OUTCOME_COLOURS["flagged"]
     x = alt.X(
         "step:Q",
@@ -51,20 +52,20 @@ def path_chart(
         axis=alt.Axis(tickCount=6),
         scale=alt.Scale(domain=[0, total], nice=False),
     )
-    scale = alt.Scale(domain=[0, highest], nice=False)
+    scale = alt.Scale(domain=[lowest, highest], nice=False)
     colour = alt.Color(
         "outcome:N",
         scale=alt.Scale(domain=list(OUTCOME_COLOURS), range=list(OUTCOME_COLOURS.values())),
         legend=alt.Legend(title=None, orient="top", symbolType="circle", offset=4),
     )
-    theta = inline([{"distance": threshold, "top": highest, "end": total, "text": "above θ: flagged"}])
+    theta = inline(
+        [{"distance": threshold, "top": highest, "end": total, "text": "above θ, the dashed line: flagged"}]
+    )
     zone = alt.Chart(theta).mark_rect(opacity=0.08, color=flagged)
     zone = zone.encode(y=alt.Y("distance:Q", title="distance", scale=scale), y2="top:Q")
     rule = alt.Chart(theta).mark_rule(strokeDash=[6, 4], strokeWidth=1.5, color=GREY).encode(y="distance:Q")
-    words = alt.Chart(theta).mark_text(
-        align="right", baseline="bottom", dy=-4, dx=-4, color=GREY, fontSize=11
-    )
-    words = words.encode(x=x, y="distance:Q", text="text:N").transform_calculate(step="datum.end")
+    words = alt.Chart(theta).mark_text(align="right", baseline="top", dy=6, dx=-6, color=GREY, fontSize=11)
+    words = words.encode(x="end:Q", y="top:Q", text="text:N")
     base = alt.Chart(inline(point.record() for point in points))
     line = base.mark_line(strokeWidth=1, color=GREY).encode(x=x, y="distance:Q", detail="target:N")
     dots = base.mark_circle(size=28, opacity=1).encode(

@@ -135,8 +135,8 @@ def test_explain_shows_recipes_down_to_the_data(cli):
     assert by_key == by_beginning == by_name
     assert "toy/smoke/total" in by_key
     assert f"{key} present" in by_key
-    assert 'params {"n": 10}' in by_key
-    assert 'data {"toy": "d1"}' in by_key
+    assert "n = 10" in by_key
+    assert 'toy = "d1"' in by_key
     assert by_key.count("square version 1") == 2
     cli.pipeline(sleep=0.5)
     assert f"{key} old" in cli("explain", key).stdout

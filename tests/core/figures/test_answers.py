@@ -47,7 +47,7 @@ def test_the_path_leaves_room_above_the_threshold_and_for_all_iterations() -> No
     points = [PathPoint(0, "8", "3", 4.2, "failed"), PathPoint(5, "8", "8", 3.1, "undetected")]
     spec = path_chart(points, threshold=3.6, total=40, step=5).to_dict()
     scales = [layer["encoding"]["y"]["scale"]["domain"] for layer in spec["layer"][:1]]
-    assert scales == [[0, pytest.approx(7.2)]]
+    assert scales == [[pytest.approx(1.8), pytest.approx(5.4)]]
     line = next(layer for layer in spec["layer"] if layer["mark"]["type"] == "line")
     assert line["encoding"]["x"]["scale"]["domain"] == [0, 40]
     assert [value["distance"] for value in values(spec, line)] == [4.2, 3.1]
@@ -57,4 +57,4 @@ def test_the_path_leaves_room_above_the_threshold_and_for_all_iterations() -> No
 
 def test_far_points_raise_the_top_of_the_path() -> None:
     spec = path_chart([PathPoint(0, "8", "3", 20.0, "failed")], threshold=3.0, total=10).to_dict()
-    assert spec["layer"][0]["encoding"]["y"]["scale"]["domain"][1] == pytest.approx(22.0)
+    assert spec["layer"][0]["encoding"]["y"]["scale"]["domain"][1] == pytest.approx(21.0)
