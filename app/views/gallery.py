@@ -106,6 +106,7 @@ def choose(page: Opened) -> Choice:
             default=(tiles.ORIGINAL, tiles.ATTACKED, tiles.REBUILT),
             key="pictures",
             bind="query-params",
+            disabled=page.dataset is None,
         )
     with st.container(horizontal=True, gap="medium", vertical_alignment="bottom"):
         source = choose_class("Source", "from", page.spec.classes)
@@ -137,7 +138,8 @@ def choose(page: Opened) -> Choice:
         per_page = st.selectbox(
             "A page", PER_PAGE, index=1, key="per", bind="query-params", on_change=first_page, width=90
         )
-    return Choice(models, source, target, outcome, order, int(seed), per_page, tuple(show))
+    shown = tuple(show) if page.dataset else (tiles.PERTURBATION,)
+    return Choice(models, source, target, outcome, order, int(seed), per_page, shown)
 
 
 def candidates(page: Opened, choice: Choice) -> list[Item]:

@@ -114,7 +114,7 @@ def test_without_a_local_copy_perturbations_are_shown_and_a_download_is_offered(
     open_page: OpenPage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(state, "dataset", lambda name: None)
-    app = open_page(PAGE, models="CapsNet", pictures="Perturbation")
+    app = open_page(PAGE, models="CapsNet")
     assert not app.exception
     assert "No local copy of Digits" in "".join(block.value for block in app.markdown)
     assert len(pairs(app)) == 24
