@@ -219,8 +219,9 @@ def main() -> None:
     pages = max(1, -(-len(items) // choice.per_page))
     if st.session_state.get("page", 1) > pages:
         first_page()
-    with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
-        st.markdown(count_words(every))
+    words, turner = st.columns([3, 2], vertical_alignment="center")
+    words.markdown(count_words(every))
+    with turner.container(horizontal_alignment="right"):
         number = st.pagination(pages, key="page", bind="query-params")
     st.html(tiles.colour_key())
     shown = items[(number - 1) * choice.per_page : number * choice.per_page]
