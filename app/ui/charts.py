@@ -2,11 +2,24 @@
 
 import csv
 import io
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import altair as alt
 import streamlit as st
+from altair.utils.schemapi import debug_mode
+
+
+@contextmanager
+def trusted() -> Generator[None]:
+    """Draw charts without checking them against Vega-Lite's schema.
+
+    The check takes most of the time of a page with several charts, which a dragged threshold draws again
+    and again. Tests of the figures do check them.
+    """
+    with debug_mode(False):
+        yield
 
 
 def show_chart(

@@ -6,7 +6,7 @@ import torch
 from app import results, state, url
 from app.results import Attacked, attack_words
 from app.ui import notices
-from app.ui.charts import offer_csv, show_chart
+from app.ui.charts import offer_csv, show_chart, trusted
 from app.ui.page import Opened, open_page
 from app.ui.status import status_line
 from core.attacks import ATTACK_TITLES
@@ -244,5 +244,5 @@ def main() -> None:
     )
 
 
-with notices.explained():
+with notices.explained(), trusted():
     main()

@@ -123,7 +123,7 @@ def fpr_chart(
             color=model_colour(titles),
             shape=model_shape(titles),
             tooltip=tooltip,
-            description="words:N",
+            description=alt.Description("words:N"),
         ),
     ]
     return alt.LayerChart(layer=layers, height=height)
@@ -181,10 +181,14 @@ def _lines(
     band = alt.Chart(data).mark_area(opacity=0.14, aria=False)
     line = alt.Chart(data).mark_line(strokeWidth=2, aria=False)
     point = alt.Chart(data).mark_point(filled=True, size=70, opacity=point_opacity)
-    told: dict[str, Any] = {"tooltip": list(tooltip), "description": "words:N", "shape": model_shape(titles)}
+    told: dict[str, Any] = {
+        "tooltip": list(tooltip),
+        "description": alt.Description("words:N"),
+        "shape": model_shape(titles),
+    }
     colour = model_colour(titles)
     return [
-        band.encode(x=x, y=_rate_axis(y_title, "low"), y2="high:Q", color=colour),
+        band.encode(x=x, y=_rate_axis(y_title, "low"), y2=alt.Y2("high:Q"), color=colour),
         line.encode(x=x, y=_rate_axis(y_title), color=colour),
         point.encode(
             x=x,

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import altair as alt
 import numpy as np
@@ -134,7 +134,16 @@ def distance_chart(
     hover = alt.Chart(inline(_told(bars, top))).mark_rect(opacity=0)
     tooltip = [alt.Tooltip("bin:N", title="Distance")]
     tooltip += [alt.Tooltip(f"{_field(number)}:N", title=group) for number, group in enumerate(colours)]
-    layers.append(hover.encode(x=x, x2="right:Q", y=y, y2="bottom:Q", tooltip=tooltip, description="words:N"))
+    layers.append(
+        hover.encode(
+            x=x,
+            x2=alt.X2("right:Q"),
+            y=y,
+            y2=alt.Y2("bottom:Q"),
+            tooltip=tooltip,
+            description=alt.Description("words:N"),
+        )
+    )
     return alt.LayerChart(layer=layers, title=heading(title), height=height)
 
 
@@ -150,7 +159,7 @@ def _threshold(threshold: float, end: float, top: float) -> list[alt.Chart]:
     data = inline([{"left": place, "right": end, "share": top, "bottom": 0, "text": f"θ = {threshold:.2f}"}])
     # Where little room is left on the right, the words go to the left.
     late = place > 0.8 * end
-    base: dict[str, Any] = {"x": "left:Q"}
+    x, top_edge = alt.X("left:Q"), alt.Y("share:Q")
     shade = alt.Chart(data).mark_rect(color=GREY, opacity=0.1, aria=False)
     line = alt.Chart(data).mark_rule(color=MARK_COLOUR, strokeWidth=2, aria=False)
     words = alt.Chart(data).mark_text(
@@ -164,9 +173,9 @@ def _threshold(threshold: float, end: float, top: float) -> list[alt.Chart]:
         aria=False,
     )
     return [
-        shade.encode(**base, x2="right:Q", y="share:Q", y2="bottom:Q"),
-        line.encode(**base),
-        words.encode(**base, y="share:Q", text="text:N"),
+        shade.encode(x=x, x2=alt.X2("right:Q"), y=top_edge, y2=alt.Y2("bottom:Q")),
+        line.encode(x=x),
+        words.encode(x=x, y=top_edge, text=alt.Text("text:N")),
     ]
 
 

@@ -140,7 +140,9 @@ def matrix_chart(
         alt.Tooltip("rate_text:N", title=measure),
         alt.Tooltip("interval_text:N", title="95 % interval"),
     ]
-    touched = touched.encode(**places, fill=_fill(style), tooltip=tooltip, description="words:N")
+    touched = touched.encode(
+        **places, fill=_fill(style), tooltip=tooltip, description=alt.Description("words:N")
+    )
     layers.append(touched.add_params(click))
     if chosen is not None:
         frame = [_drawn(cell, measure) for cell in cells if (cell.source, cell.target) == chosen]

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
 import altair as alt
+import pandas as pd  # pyright: ignore[reportMissingTypeStubs]
 
 from core.metrics import Rate
 
@@ -58,9 +59,9 @@ def numbers(rate: Rate) -> Record:
     return {"k": rate.k, "n": rate.n, "value": rate.value, "low": rate.low, "high": rate.high}
 
 
-def inline(records: Iterable[Mapping[str, Any]]) -> alt.InlineData:
-    """Records as the data of a chart."""
-    return alt.InlineData(values=[dict(record) for record in records])
+def inline(records: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
+    """Records as the data of a chart. Altair copies lists of them many times over, but never a data frame."""
+    return pd.DataFrame([dict(record) for record in records])
 
 
 def heading(title: str, anchor: Literal["start", "middle", "end"] = "start") -> alt.TitleParams:
