@@ -18,6 +18,7 @@ from torch.nn import functional as F
 from core.attacks.base import AttackResult, AttackState, OnStep, Problem, Progress, knob, predict, untouched
 from core.geometry import Norm, norms, per_example, project, random_in_ball, steepest
 from core.objectives import Classifier, reconstruction_distance
+from core.runtime import gradient_precision
 
 Value = float | Tensor
 Loss = Callable[[Any, Tensor, Problem], Tensor]
@@ -80,7 +81,7 @@ class GradientAttack:
         seed: int = 0,
         on_step: OnStep | None = None,
         batch_size: int = 128,
-        precision: torch.dtype = torch.float32,
+        precision: torch.dtype | None = None,
     ) -> AttackResult:
         """Attack images.
 
@@ -93,12 +94,14 @@ class GradientAttack:
             seed: Seed of the random start.
             on_step: Called after every iteration; returning True stops.
             batch_size: Images attacked at once; does not change the result.
-            precision: Of the products in gradients; success is decided in float32 whatever it is.
+            precision: Of the products in gradients; None for what is fastest on the images' device.
+                Success is decided in float32 whatever it is.
         Returns: AttackResult: also when stopped.
         Raises: ValueError: for anything that is not what is described here.
         """
         problem = Problem.check(x, y, target, index)
         self.check(problem)
+        precision = precision or gradient_precision(problem.x.device)
         starts = range(0, len(x), batch_size)
         total = self.steps * len(starts)
         x_adv, done, stopped = problem.x.clone(), torch.zeros(len(x), dtype=torch.long), False
@@ -123,7 +126,7 @@ class GradientAttack:
         index: Tensor | None = None,
         seed: int = 0,
         every: int = 1,
-        precision: torch.dtype = torch.float32,
+        precision: torch.dtype | None = None,
     ) -> Iterator[AttackState]:
         """The attack's path as one batch: the start, every `every`-th state and the last one.
 
@@ -133,6 +136,7 @@ class GradientAttack:
             raise ValueError(f"expected every as 1 or more, got {every}")
         problem = Problem.check(x, y, target, index)
         self.check(problem)
+        precision = precision or gradient_precision(problem.x.device)
         return (
             s for s in self.path(model, problem, seed, precision) if s.step % every == 0 or s.step == s.total
         )

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from core.models.layers import Decoder, Encoder, Routing, length_logit, squash
+from core.models.layers import Decoder, Encoder, length_logit, squash
+from core.models.routing import Routing
 
 POSE_DIM = 16
 PRIMARY_DIM = 8
@@ -99,9 +100,10 @@ class CapsNet(ReconstructingNet):
 
     def primary(self, x: Tensor) -> Tensor:
         """Primary capsules (B, I, 8): each is the eight maps of one type at one place."""
-        maps = self.encoder(x)
+        maps = self.encoder(x).to(x.dtype)
         by_type = maps.reshape(x.shape[0], self.types, PRIMARY_DIM, -1)  # (B, types, 8, places)
-        capsules = by_type.transpose(2, 3).reshape(x.shape[0], self.capsules, PRIMARY_DIM)
+        # In memory the eight dimensions stay before the capsules, as routing wants them.
+        capsules = by_type.transpose(1, 2).reshape(x.shape[0], PRIMARY_DIM, self.capsules).transpose(1, 2)
         # The reference computes this layer as routing with uniform coupling over the types, hence the
         # division.
         return squash(capsules / self.types)

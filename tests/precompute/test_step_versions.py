@@ -69,7 +69,7 @@ def test_steps_run_the_code_that_was_recorded_with_their_versions():
 def test_the_code_of_the_real_steps_is_found():
     steps = Code().steps()
     assert set(steps) == {"weights", "clean", "attacked", "sweep", "reconstructions", "results"}
-    assert {"core.training.train", "core.models.layers.Routing"} <= steps["weights"]["parts"].keys()
+    assert {"core.training.train", "core.models.routing.Routing"} <= steps["weights"]["parts"].keys()
     assert {
         "core.attacks.gradient.GradientAttack",
         "core.geometry.project",

@@ -117,27 +117,30 @@ def test_agrees_with_foolbox_step_for_step(small_net, kind: str, targeted: bool)
         else foolbox.criteria.Misclassification(y)
     )
     goal = target if targeted else None
+    exact = torch.float32
     if kind == "fgsm":
-        ours = FGSM(epsilon=0.03)(small_net, x, y, target=goal).x_adv
+        ours = FGSM(epsilon=0.03)(small_net, x, y, target=goal, precision=exact).x_adv
         peer = foolbox.attacks.LinfFastGradientAttack(random_start=False)
         if targeted:
             peer = foolbox.attacks.LinfBasicIterativeAttack(abs_stepsize=0.03, steps=1, random_start=False)
         eps = 0.03
     elif kind == "bim":
-        ours = BIM(epsilon=0.1, step_size=0.013, steps=7)(small_net, x, y, target=goal).x_adv
+        ours = BIM(epsilon=0.1, step_size=0.013, steps=7)(small_net, x, y, target=goal, precision=exact).x_adv
         peer = foolbox.attacks.LinfBasicIterativeAttack(abs_stepsize=0.013, steps=7, random_start=False)
         eps = 0.1
     elif kind == "pgd":
         noise = random_in_ball(x, torch.tensor(0.1), "linf", seed=0, index=torch.arange(4))
         start = (x + noise).clamp(0, 1)
-        ours = PGD(epsilon=0.1, step_size=0.013, steps=7)(small_net, x, y, target=goal).x_adv
+        ours = PGD(epsilon=0.1, step_size=0.013, steps=7)(small_net, x, y, target=goal, precision=exact).x_adv
         peer = foolbox.attacks.LinfProjectedGradientDescentAttack(
             abs_stepsize=0.013, steps=7, random_start=True
         )
         peer.get_random_start = lambda x0, epsilon: type(x0)(start)
         eps = 0.1
     else:
-        ours = BIM(epsilon=1.0, step_size=0.2, steps=7, norm="l2")(small_net, x, y, target=goal).x_adv
+        ours = BIM(epsilon=1.0, step_size=0.2, steps=7, norm="l2")(
+            small_net, x, y, target=goal, precision=exact
+        ).x_adv
         peer = foolbox.attacks.L2BasicIterativeAttack(abs_stepsize=0.2, steps=7, random_start=False)
         eps = 1.0
     theirs = peer.run(model, x, criterion, epsilon=eps)

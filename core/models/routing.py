@@ -1,0 +1,154 @@
+"""Dynamic routing between capsules, with an analytic gradient."""
+
+from collections.abc import Iterator
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+
+from core.models.layers import squash
+
+# Elements of one group of classes that are worked on at once, so that they stay in the processor's cache.
+GROUP = 1 << 20
+
+
+class RouteByAgreement(torch.autograd.Function):
+    """All passes of routing and their gradient, without ever storing a vote.
+
+    Votes u_i W_ij are only used in two ways, and both are matrix products over tensors of half their size:
+    s_j = sum_i (c_ij u_i) W_ij takes capsules *scaled* by the coupling, <u_i W_ij, v_j> = u_i . (W_ij v_j)
+    outputs *projected* back. The gradient is made of the same two, so it computes them again, a few classes at
+    a time, instead of keeping them. Capsule dimensions come before capsules (P, I): sums over P then run over
+    whole vectors.
+
+    Source: sabour2017, Procedure 1; the gradient goes through all passes, as in qin2020.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, u: Tensor, weight: Tensor, bias: Tensor, iterations: int) -> Tensor:
+        """Route.
+
+        Args:
+            u: Input capsules (B, P, I).
+            weight: Transforms (J, P * I, D).
+            bias: (J, 1, D).
+            iterations: Passes, at least 1.
+        Returns: Output capsules before squash, (J, B, D).
+        """
+        s = torch.matmul(u.flatten(1), weight) / len(weight) + bias  # the first coupling is uniform, 1 / J
+        agreement = u.new_zeros(len(weight), len(u), u.shape[2])  # (J, B, I)
+        sums: list[Tensor] = []
+        couplings: list[Tensor] = []
+        for _ in range(iterations - 1):
+            v = squash(s)
+            for group in groups(u, weight):
+                projected = project(v[group], weight[group], u)
+                agreement[group] += projected.mul_(u).sum(2)
+            coupling = agreement.softmax(0)
+            sums.append(s)
+            couplings.append(coupling)
+            s = torch.cat([gather(u, coupling[group], weight[group]) for group in groups(u, weight)]) + bias
+        ctx.save_for_backward(u, weight, *sums, *couplings)
+        return s
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor | None, Tensor | None, None]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """Gradients of u, weight and bias (J, 1, D)."""
+        u, weight, *saved = ctx.saved_tensors
+        sums, couplings = saved[: len(saved) // 2], saved[len(saved) // 2 :]
+        g_u = torch.zeros_like(u)
+        g_weight = torch.zeros_like(weight) if ctx.needs_input_grad[1] else None
+        g_bias = torch.zeros_like(gradient[:, :1])
+        g_s, g_agreement = gradient, torch.zeros((), dtype=u.dtype, device=u.device)
+        g_coupling = u.new_empty(len(weight), len(u), u.shape[2])
+        for s, coupling in zip(reversed(sums), reversed(couplings), strict=True):
+            v = squash(s)
+            g_bias += g_s.sum(1, keepdim=True)
+            for group in groups(u, weight):
+                projected = project(g_s[group], weight[group], u)
+                accumulate(g_u, projected, coupling[group])
+                g_coupling[group] = projected.mul_(u).sum(2)
+                if g_weight is not None:
+                    g_weight[group] += torch.bmm(scale(u, coupling[group]).mT, g_s[group])
+            softmax = coupling * (g_coupling - (coupling * g_coupling).sum(0))
+            g_agreement = g_agreement + softmax  # agreements add up over the passes
+            g_v = torch.empty_like(v)
+            for group in groups(u, weight):
+                projected = project(v[group], weight[group], u)
+                accumulate(g_u, projected, g_agreement[group])
+                scaled = scale(u, g_agreement[group])
+                g_v[group] = torch.bmm(scaled, weight[group])
+                if g_weight is not None:
+                    g_weight[group] += torch.bmm(scaled.mT, v[group])
+            with torch.enable_grad():
+                before = s.detach().requires_grad_()
+                (g_s,) = torch.autograd.grad(squash(before), before, g_v)
+        g_bias += g_s.sum(1, keepdim=True)
+        g_s = g_s / len(weight)
+        for group in groups(u, weight):
+            g_u += project(g_s[group], weight[group], u).sum(0)
+        if g_weight is not None:
+            g_weight += torch.matmul(u.flatten(1).T, g_s)
+        return g_u, g_weight, g_bias, None
+
+
+def groups(u: Tensor, weight: Tensor) -> Iterator[slice]:
+    """Classes to work on at once."""
+    size = max(1, GROUP // u.numel())
+    return (slice(start, start + size) for start in range(0, len(weight), size))
+
+
+def project(v: Tensor, weight: Tensor, u: Tensor) -> Tensor:
+    """W_ij v_j: outputs (j, B, D) back to the shape of the inputs, (j, B, P, I)."""
+    return torch.bmm(v, weight.mT).view(len(v), *u.shape)
+
+
+def scale(u: Tensor, factor: Tensor) -> Tensor:
+    """Inputs times a factor (j, B, I) each, (j, B, P * I)."""
+    return (factor.unsqueeze(2) * u).flatten(2)
+
+
+def accumulate(total: Tensor, projected: Tensor, factor: Tensor) -> None:
+    """Add sum_j factor_j projected_j to total (B, P, I); projected is (j, B, P, I), factor (j, B, I)."""
+    if len(projected) == 1:
+        total.addcmul_(projected[0], factor[0].unsqueeze(1))
+    else:
+        total += (factor.unsqueeze(2) * projected).sum(0)
+
+
+def gather(u: Tensor, coupling: Tensor, weight: Tensor) -> Tensor:
+    """sum_i c_ij u_i W_ij, (j, B, D)."""
+    return torch.bmm(scale(u, coupling), weight)
+
+
+class Routing(nn.Module):
+    """Dynamic routing by agreement, in the precision of its weights whatever autocast says.
+
+    Args:
+        inputs: I, number of input capsules.
+        input_dim: P, their dimension.
+        outputs: J, number of output capsules.
+        output_dim: D, their dimension.
+        iterations: Routing passes, at least 1.
+    Source: sabour2017, Procedure 1; qin2020 (no stop-gradient).
+    """
+
+    def __init__(
+        self, inputs: int, input_dim: int, outputs: int, output_dim: int, iterations: int = 3
+    ) -> None:
+        super().__init__()
+        self.inputs, self.input_dim, self.outputs, self.output_dim = inputs, input_dim, outputs, output_dim
+        self.iterations = iterations
+        self.weight = nn.Parameter(torch.empty(outputs, inputs * input_dim, output_dim))
+        self.bias = nn.Parameter(torch.full((outputs, 1, output_dim), 0.1))
+        nn.init.trunc_normal_(self.weight, std=0.1)
+
+    def forward(self, u: Tensor) -> Tensor:
+        """Route u (B, I, P) to output capsules before squash, (B, J, D)."""
+        by_dimension = u.to(self.weight.dtype).transpose(1, 2).contiguous()  # (B, P, I)
+        weight = self.weight.view(self.outputs, self.inputs, self.input_dim, self.output_dim)
+        weight = weight.transpose(1, 2).reshape_as(self.weight)  # (J, P * I, D)
+        with torch.autocast(u.device.type, enabled=False):
+            s = RouteByAgreement.apply(by_dimension, weight, self.bias, self.iterations)
+        return cast(Tensor, s).transpose(0, 1)
