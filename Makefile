@@ -4,29 +4,34 @@
 PYTHON ?= python3
 PORT ?= 8501
 PYTEST ?=
+# What the benchmarks are to be told, for example BENCH=--quick.
+BENCH ?=
 # Where another build of PyTorch than the package index's comes from, see "CUDA" in the README.
 TORCH_INDEX ?=
 
 VENV := .venv
 BIN := $(VENV)/bin
+VENV_BENCH := .venv-bench
 TORCH := $(shell sed -n '/^torch==/p' requirements.txt)
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 # A stamp is newer than what it was made from; its name tells the index apart.
 STAMP_TORCH := $(if $(TORCH_INDEX),$(VENV)/.torch-$(subst /,_,$(subst :,_,$(TORCH_INDEX))))
 STAMP_RUN := $(VENV)/.requirements
 STAMP_TEST := $(VENV)/.requirements-dev
+STAMP_BENCH := $(VENV_BENCH)/.requirements
 
-.PHONY: help run install test check format versions clean
+.PHONY: help run install test bench check format versions clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make run       start the app at http://localhost:$(PORT); installs what it needs first"
 	@echo "make test      run all checks and tests; installs what they need first"
+	@echo "make bench     time Capsight beside its peers, in an environment of its own; wants an idle machine"
 	@echo "make install   prepare .venv alone"
 	@echo "make check     lint, types and import rules"
 	@echo "make format    lay out the code, and fix what can be fixed"
 	@echo "make versions  record the code of the steps after a change to it, see CONTRIBUTING.md"
-	@echo "make clean     remove .venv and the tools' caches"
+	@echo "make clean     remove .venv, .venv-bench and the tools' caches"
 	@echo
 	@echo "Variables: PYTHON=$(PYTHON)  PORT=$(PORT)  TORCH_INDEX=URL  PYTEST=\"-k attack\""
 
@@ -40,6 +45,10 @@ install: $(STAMP_RUN)
 test: check
 	@echo "== Tests"
 	@$(BIN)/python -m pytest $(PYTEST)
+
+bench: $(STAMP_BENCH)
+	@echo "== Benchmarks"
+	@$(VENV_BENCH)/bin/python -m benchmarks $(BENCH)
 
 check: $(STAMP_TEST)
 	@echo "== Lint: ruff check"
@@ -60,10 +69,10 @@ versions: $(STAMP_RUN)
 
 clean:
 	@echo "== Removing $(VENV) and caches"
-	@rm -rf $(VENV) .pytest_cache .ruff_cache .import_linter_cache
+	@rm -rf $(VENV) $(VENV_BENCH) .pytest_cache .ruff_cache .import_linter_cache
 	@find app core precompute tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
 
-$(BIN)/python:
+%/bin/python:
 	@command -v $(PYTHON) >/dev/null || { \
 	  echo "Error: expected Python 3.11 or newer as $(PYTHON), found none; install it or name one: make PYTHON=/path/to/python3" >&2; \
 	  exit 1; }
@@ -74,8 +83,8 @@ $(BIN)/python:
 	  echo "Error: expected a Python that can make environments, but $(PYTHON) has no venv and ensurepip;" \
 	    "on Debian and Ubuntu: sudo apt-get install python3-venv" >&2; \
 	  exit 1; }
-	@echo "== Making $(VENV) with $$($(PYTHON) --version)"
-	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); exit 1; }
+	@echo "== Making $* with $$($(PYTHON) --version)"
+	@$(PYTHON) -m venv $* || { rm -rf $*; exit 1; }
 
 ifneq ($(TORCH_INDEX),)
 $(STAMP_TORCH): requirements.txt | $(BIN)/python
@@ -92,4 +101,9 @@ $(STAMP_RUN): requirements.txt $(STAMP_TORCH) | $(BIN)/python
 $(STAMP_TEST): requirements-dev.txt $(STAMP_RUN)
 	@echo "== Installing requirements-dev.txt"
 	@$(PIP) install --requirement requirements-dev.txt
+	@touch $@
+
+$(STAMP_BENCH): benchmarks/requirements.txt | $(VENV_BENCH)/bin/python
+	@echo "== Installing benchmarks/requirements.txt"
+	@$(VENV_BENCH)/bin/python -m pip --disable-pip-version-check install --no-deps --requirement benchmarks/requirements.txt
 	@touch $@

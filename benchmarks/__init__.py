@@ -1,1 +1,1 @@
-"""Timings of what users wait for."""
+"""Side-by-side timings: Capsight against the peers, and against plain loops that anyone would write."""

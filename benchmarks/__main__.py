@@ -1,100 +1,90 @@
-"""What a user waits for, and what the compact size saves. Needs an idle machine: `python -m benchmarks`."""
+"""Capsight beside its peers: `make bench`, on an idle machine."""
 
 import argparse
 import json
-import platform
-import statistics
-import time
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+import re
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
 
-import torch
 from rich.console import Console
 from rich.table import Table
 
-from core import data
-from core.attacks import ReconstructivePGD
-from core.models import TITLES, build
-from core.runtime import configure, describe, device
-from precompute.store import Store
+from benchmarks.measure import Row, machine
+from benchmarks.peers import PGD, installed
+from benchmarks.quality import rates
+from benchmarks.speed import QUICK, SPEED, Scale
+from core.runtime import configure
 
-RECONSTRUCTING = ("capsnet", "cnn_cr", "cnn_r")
-
-
-@dataclass(frozen=True)
-class Timing:
-    """Median and range over repeats, and what it is measured against."""
-
-    work: str
-    value: float
-    low: float
-    high: float
-    unit: str
-    target: str
+RESULTS = Path(__file__).parent / "results"
 
 
-def seconds(call: Callable[[], object]) -> float:
-    """Wall seconds of one call, the device's queue included."""
-    began = time.perf_counter()
-    call()
-    if torch.cuda.is_available():
-        torch.cuda.synchronize()
-    return time.perf_counter() - began
+def rows(scale: Scale, datasets: list[str]) -> Iterator[Row]:
+    """All lines of the table, one by one."""
+    for work in (*SPEED, *(partial(rates, dataset=dataset) for dataset in datasets)):
+        yield from work(scale)
 
 
-def all_targets(repeats: int) -> Timing:
-    """The live page's heaviest wait: nine targets of one digit in one batch, 100 two-stage iterations."""
-    bundle = Store().bundle("digits")
-    if bundle is None:
-        raise SystemExit("expected the digits bundle, found none; run `python -m precompute build digits`")
-    model = build("capsnet", data.spec("digits").shape, size=bundle.facts["size"]).eval().to(device())
-    weights = bundle["capsnet/weights"].tensors
-    model.load_state_dict({name: tensor.float() for name, tensor in weights.items()})
-    test = data.load("digits").test
-    x = test.x(0).expand(9, -1, -1, -1).contiguous().to(device())
-    label = int(test.labels[0])
-    target = torch.tensor([t for t in range(10) if t != label], device=device())
-    attack = ReconstructivePGD(epsilon=0.3, steps=100)
-    found = [seconds(lambda: attack(model, x, label, target=target)) for _ in range(repeats + 1)][1:]
-    work = "digits, CapsNet compact, all 9 targets, R-PGD-100"
-    return Timing(work, statistics.median(found), min(found), max(found), "s", "< 3 s on two cores")
+def number(value: float) -> str:
+    """Three significant digits."""
+    return f"{value:.3g}" if value < 1000 else f"{value:,.0f}"
 
 
-def compact_against_paper(name: str, repeats: int) -> Timing:
-    """How many times cheaper a two-stage iteration is in the compact size, in alternating runs."""
-    x, y = torch.rand(32, 1, 28, 28, device=device()), torch.arange(32) % 10
-    attack = ReconstructivePGD(epsilon=0.3, steps=2)
-    models = {size: build(name, (1, 28, 28), size=size).eval().to(device()) for size in ("paper", "compact")}
-    for model in models.values():
-        model.to(memory_format=torch.channels_last)
-        attack(model, x, y)
-    found: list[float] = []
-    for _ in range(repeats):
-        paper, compact = (seconds(lambda m=model: attack(m, x, y)) for model in models.values())
-        found.append(paper / compact)
-    work = f"R-PGD iteration, {TITLES[name]}, paper size against compact"
-    return Timing(work, statistics.median(found), min(found), max(found), "x", ">= 6x")
+def table(found: list[Row], facts: dict[str, object]) -> Table:
+    """The rows for the eye."""
+    drawn = Table("work", "ours", "peer", "unit", "against", "ratio", "range", "target", caption=str(facts))
+    for row in found:
+        span = f"{number(row.low)} to {number(row.high)}"
+        drawn.add_row(
+            row.work,
+            number(row.ours),
+            number(row.peer),
+            row.unit,
+            row.peer_name,
+            number(row.ratio),
+            span,
+            row.target,
+        )
+    return drawn
 
 
 def main() -> None:
-    """Measure and print."""
+    """Measure, print, and keep what a full run found."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("--json", action="store_true", help="print JSON")
-    parser.add_argument("--repeats", type=int, default=5, help="runs of each (default: 5)")
+    parser.add_argument("--json", action="store_true", help="print a list of rows")
+    parser.add_argument("--quick", action="store_true", help="small work, for a test of the benchmark itself")
+    parser.add_argument("--repeats", type=int, help="alternating runs of each (default: 5)")
     arguments = parser.parse_args()
     configure()
-    found = [all_targets(arguments.repeats)]
-    found += [compact_against_paper(name, arguments.repeats) for name in RECONSTRUCTING]
-    machine = f"{describe(device())}, torch {torch.__version__}, Python {platform.python_version()}"
-    console = Console()
+    scale = QUICK if arguments.quick else Scale()
+    if arguments.repeats:
+        scale = Scale(**{**asdict(scale), "repeats": arguments.repeats})
+    missing = set(PGD) - set(installed())
+    log = Console(stderr=True)
+    if missing:
+        log.print(
+            f"Not installed, so not compared: {', '.join(sorted(missing))}. `make bench` installs them."
+        )
+    facts = machine()
+    found: list[Row] = []
+    for row in rows(scale, ["digits"] if arguments.quick else ["digits", "mnist", "fashion_mnist"]):
+        found.append(row)
+        log.print(f"{row.work}: {number(row.ratio)} x {row.peer_name}", highlight=False)
+    as_json = [asdict(row) for row in found]
+    if not arguments.quick:
+        name = re.sub(r"[^a-z0-9]+", "-", f"{facts['processor']} {facts['device']}".lower()).strip("-")
+        RESULTS.mkdir(exist_ok=True)
+        (RESULTS / f"{name}.json").write_text(
+            json.dumps({"machine": facts, "rows": as_json}, indent=1) + "\n"
+        )
     if arguments.json:
-        console.print_json(json.dumps({"machine": machine, "timings": [asdict(timing) for timing in found]}))
-        return
-    table = Table("work", "median", "range", "target", caption=machine)
-    for timing in found:
-        span = f"{timing.low:.2f} to {timing.high:.2f} {timing.unit}"
-        table.add_row(timing.work, f"{timing.value:.2f} {timing.unit}", span, timing.target)
-    console.print(table)
+        json.dump(as_json, sys.stdout, indent=1)
+        sys.stdout.write("\n")
+    else:
+        # Wide enough for one line a row when nobody looks at it on a terminal.
+        Console(width=None if sys.stdout.isatty() else 170).print(table(found, facts))
 
 
 if __name__ == "__main__":

@@ -17,8 +17,8 @@ class RouteByAgreement(torch.autograd.Function):
 
     Votes u_i W_ij are only used in two ways, and both are matrix products over tensors of half their size:
     s_j = sum_i (c_ij u_i) W_ij takes capsules *scaled* by the coupling, <u_i W_ij, v_j> = u_i . (W_ij v_j)
-    outputs *projected* back. The gradient is made of the same two, so it computes them again, a few classes at
-    a time, instead of keeping them. Capsule dimensions come before capsules (P, I): sums over P then run over
+    outputs *projected* back. The gradient is made of the same two, so it computes them again, a few classes
+    at a time, instead of keeping them. Dimensions come before capsules (P, I): sums over P then run over
     whole vectors.
 
     Source: sabour2017, Procedure 1; the gradient goes through all passes, as in qin2020.

@@ -1,0 +1,68 @@
+"""The plain float32 loops and formulas that anyone would write: what the fast path is measured against."""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from core.models.layers import squash
+from core.objectives import margin_loss, reconstruction_distance
+
+
+def start(x: Tensor, epsilon: Tensor | float, seed: int = 0) -> Tensor:
+    """A random point of the ball."""
+    noise = torch.rand(x.shape, generator=torch.Generator().manual_seed(seed)).to(x)
+    return (x + (2 * noise - 1) * epsilon).clamp(0, 1)
+
+
+def step(x_adv: Tensor, x: Tensor, loss: Tensor, size: Tensor | float, epsilon: Tensor | float) -> Tensor:
+    """One projected sign step down a loss that was computed from x_adv."""
+    (gradient,) = torch.autograd.grad(loss, x_adv)
+    x_adv = x_adv.detach() - size * gradient.sign()
+    return torch.minimum(torch.maximum(x_adv, x - epsilon), x + epsilon).clamp(0, 1).requires_grad_()
+
+
+def pgd(model: nn.Module, x: Tensor, target: Tensor, epsilon: float, size: float, steps: int) -> Tensor:
+    """Targeted PGD in linf."""
+    x_adv = start(x, epsilon).requires_grad_()
+    for _ in range(steps):
+        x_adv = step(x_adv, x, F.cross_entropy(model(x_adv), target, reduction="sum"), size, epsilon)
+    return x_adv.detach()
+
+
+def reconstructive_pgd(
+    model: Any, x: Tensor, target: Tensor, epsilon: float, beta: float, size: float, steps: int
+) -> Tensor:
+    """Targeted R-PGD in linf, two stages (qin2020, Eqs. 1-2)."""
+    x_adv = start(x, epsilon).requires_grad_()
+    for _ in range(steps):
+        x_adv = step(x_adv, x, F.cross_entropy(model(x_adv), target, reduction="sum"), beta * size, epsilon)
+        distance = reconstruction_distance(model, x_adv, target).sum()
+        x_adv = step(x_adv, x, distance, (1 - beta) * size, epsilon)
+    return x_adv.detach()
+
+
+def routing(u: Tensor, weight: Tensor, bias: Tensor, iterations: int = 3) -> Tensor:
+    """Routing with stored votes: u (B, I, P), weight (J, I * P, D), bias (J, 1, D) to (B, J, D)."""
+    votes = torch.einsum("bip,jipd->bijd", u, weight.view(len(weight), u.shape[1], u.shape[2], -1))
+    agreement = votes.new_zeros(votes.shape[:3])
+    s = votes.new_zeros(())
+    for iteration in range(iterations):
+        s = torch.einsum("bij,bijd->bjd", agreement.softmax(2), votes) + bias[:, 0]
+        if iteration < iterations - 1:
+            agreement = agreement + torch.einsum("bijd,bjd->bij", votes, squash(s))
+    return s
+
+
+def epoch(model: Any, x: Tensor, y: Tensor, batch_size: int, rate: float, weight: float) -> None:
+    """One epoch of training a reconstructing network with the margin loss."""
+    optimizer = torch.optim.Adam(model.parameters(), rate)
+    model.train()
+    for rows in torch.randperm(len(x)).split(batch_size):
+        logits, poses = model.logits_and_poses(x[rows])
+        error = (model.decode(poses, y[rows]) - x[rows]).square().flatten(1).sum(1).mean()
+        loss = margin_loss(logits, y[rows]).mean() + weight * error
+        optimizer.zero_grad()
+        loss.backward()  # pyright: ignore[reportUnknownMemberType]
+        optimizer.step()
