@@ -6,7 +6,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from core.models.layers import squash
+from core.models import CapsNet
+from core.models.layers import length_logit, squash
+from core.models.routing import Routing
 from core.objectives import margin_loss, reconstruction_distance
 
 
@@ -53,6 +55,20 @@ def routing(u: Tensor, weight: Tensor, bias: Tensor, iterations: int = 3) -> Ten
         if iteration < iterations - 1:
             agreement = agreement + torch.einsum("bijd,bjd->bij", votes, squash(s))
     return s
+
+
+class PlainCapsNet(CapsNet):
+    """CapsNet of the library's convolutions and `routing`: the same function with the same weights."""
+
+    def logits_and_poses(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits (B, J) and class capsules (B, J, 16)."""
+        first, second = self.encoder.conv1, self.encoder.conv2
+        maps = F.conv2d(F.relu(F.conv2d(x, first.weight, first.bias)), second.weight, second.bias, stride=2)
+        by_type = maps.reshape(len(x), self.types, 8, -1).transpose(2, 3)
+        u = squash(by_type.reshape(len(x), self.capsules, 8) / self.types)
+        assert isinstance(self.head, Routing)
+        s = routing(u, self.head.weight, self.head.bias)
+        return length_logit(s), squash(s)
 
 
 def epoch(model: Any, x: Tensor, y: Tensor, batch_size: int, rate: float, weight: float) -> None:

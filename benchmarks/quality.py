@@ -1,6 +1,6 @@
 """The fast path is worth nothing if it attacks worse: its rates beside those of the float32 plain loop."""
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
@@ -38,7 +38,7 @@ def network(dataset: str, name: str = "capsnet") -> Any:
 
 
 @contextmanager
-def small_convolutions_through_frequencies() -> Iterator[None]:
+def small_convolutions_through_frequencies() -> Generator[None]:
     """The shipped networks are too narrow for it to pay; here it is about what it does to rates."""
     least, frequency.MIN_CHANNELS = frequency.MIN_CHANNELS, 1
     try:

@@ -13,7 +13,7 @@ from benchmarks import peers, plain
 from benchmarks.measure import Row, peak_bytes, race, seconds
 from core.attacks import PGD, ReconstructivePGD
 from core.data import Split
-from core.models import TITLES, build
+from core.models import SIZES, TITLES, build
 from core.models.routing import Routing
 from core.runtime import device
 from core.training import Recipe, train
@@ -32,7 +32,7 @@ class Scale:
     steps: int = 10
     live_steps: int = 100
     sweep: tuple[int, int] = (16, 5)
-    sweep_steps: int = 4
+    sweep_steps: int = 10
     training: int = 2560
     quality: int = 500
     quality_steps: int = 40
@@ -186,15 +186,16 @@ def training(scale: Scale) -> Iterator[Row]:
     def ours() -> None:
         train(network("capsnet", "compact", frozen=False), split, few, recipe, device=device())
 
-    def theirs() -> None:
-        model = network("capsnet", "compact", frozen=False)
+    def plainly(model: nn.Module) -> None:
         plain.epoch(
             model, images, labels, recipe.batch_size, recipe.learning_rate, recipe.reconstruction_weight
         )
 
+    same = partial(plainly, network("capsnet", "compact", frozen=False))
+    layers = partial(plainly, plain.PlainCapsNet((1, 28, 28), 10, SIZES["compact"]).to(device()))
     work = "training, CapsNet compact, 28x28"
-    peer = {"plain loop, float32": (theirs, ">= 2")}
-    yield from race(work, "images/s", scale.training, ours, peer, scale.repeats)
+    rivals = {"plain loop, float32": (same, ">= 2"), "plain loop and layers, float32": (layers, ">= 2")}
+    yield from race(work, "images/s", scale.training, ours, rivals, scale.repeats)
 
 
 SPEED = (against_peers, reconstructive, live, sweep, routing, training)

@@ -13,6 +13,7 @@ import torch
 from benchmarks import plain
 from benchmarks.measure import Row, peak_bytes, race
 from core.attacks import BIM, ReconstructiveBIM
+from core.models import SIZES, build
 from core.models.routing import Routing
 
 ROOT = Path(__file__).parents[1]
@@ -86,3 +87,11 @@ def test_the_plain_routing_is_the_routing():
     layer = Routing(7, 3, 5, 4).double()
     u = torch.randn(2, 7, 3, dtype=torch.float64)
     assert torch.allclose(plain.routing(u, layer.weight, layer.bias), layer(u), atol=1e-10)
+
+
+def test_the_plain_capsnet_is_the_capsnet():
+    model = build("capsnet", (1, 28, 28), seed=3)
+    plainly = plain.PlainCapsNet((1, 28, 28), 10, SIZES["compact"])
+    plainly.load_state_dict(model.state_dict())
+    x = torch.rand(2, 1, 28, 28, generator=torch.Generator().manual_seed(0))
+    assert torch.allclose(plainly(x), model(x), atol=1e-4)

@@ -14,6 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from core.models.derived import Derived
+
 # Below these, moving to frequencies and back costs more than it saves (measured on CPUs, both precisions).
 MIN_CHANNELS = 128
 MIN_BATCH = 3
@@ -100,11 +102,7 @@ class FrequencyConv2d(nn.Conv2d):
 
     def __init__(self, in_channels: int, out_channels: int, kernel_size: int) -> None:
         super().__init__(in_channels, out_channels, kernel_size, stride=2)
-        self._spectrum: tuple[Any, Tensor] | None = None
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Copies and pickles leave the spectrum behind: it is large and soon computed again."""
-        return {**self.__dict__, "_spectrum": None}
+        self._derived = Derived()
 
     def forward(self, input: Tensor) -> Tensor:
         """Maps (B, C, H, W) to (B, out, h, w)."""
@@ -133,15 +131,15 @@ class FrequencyConv2d(nn.Conv2d):
         return y.view(len(input), height, width, self.out_channels).permute(0, 3, 1, 2)
 
     def spectrum(self, rows: int, columns: int, dtype: torch.dtype) -> Tensor:
-        """The kernel's spectrum (F, 4C, 2 * out), from the last call when the weights are still the same."""
-        weight = self.weight
-        state = (weight.data_ptr(), weight._version, weight.dtype, rows, columns, dtype)
-        if self._spectrum is None or self._spectrum[0] != state:
-            to = transforms(rows, columns, 1, 1)[0].to(weight.dtype)
+        """The kernel's spectrum, (F, 4C, 2 * out)."""
+
+        def make() -> Tensor:
+            to = transforms(rows, columns, 1, 1)[0].to(self.weight.dtype)
             height, width = self.kernel_size
-            padded = F.pad(weight.detach(), (0, 2 * columns - width, 0, 2 * rows - height))
+            padded = F.pad(self.weight.detach(), (0, 2 * columns - width, 0, 2 * rows - height))
             phases = padded.view(*padded.shape[:2], rows, 2, columns, 2).permute(2, 4, 3, 5, 1, 0)
             parts = to @ phases.reshape(rows * columns, -1)  # (2F, 4C * out)
             parts = parts.view(len(to) // 2, 2, -1, self.out_channels).to(dtype)
-            self._spectrum = state, parts.transpose(1, 2).flatten(2).contiguous()
-        return self._spectrum[1]
+            return parts.transpose(1, 2).flatten(2).contiguous()
+
+        return self._derived.get(self.weight, (rows, columns, dtype), make)

@@ -21,8 +21,9 @@ class PatchProduct(torch.autograd.Function):
         Returns: (B, h, w, out).
         """
         patches = extract(x, size)
-        ctx.save_for_backward(x, weight)
-        ctx.size = size
+        # Training needs the patches again; attacks, with frozen weights, do not keep them.
+        ctx.save_for_backward(weight, *([patches] if weight.requires_grad else []))
+        ctx.shape, ctx.size = x.shape, size
         height, width = (side - k + 1 for side, k in zip(x.shape[2:], size, strict=True))
         return torch.addmm(bias, patches, weight.T).view(len(x), height, width, -1)
 
@@ -30,15 +31,15 @@ class PatchProduct(torch.autograd.Function):
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None, None]:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Gradients of x, weight and bias."""
-        x, weight = ctx.saved_tensors
+        weight, *patches = ctx.saved_tensors
         rows, columns = ctx.size
-        batch, channels, height, width = x.shape
+        batch, channels, height, width = ctx.shape
         g = gradient.to(weight.dtype).flatten(0, 2)
         g_x = g_weight = g_bias = None
         if ctx.needs_input_grad[0]:
             # One plane per patch pixel, so that putting patches together again is adding shifted planes.
             # Sums are made in single precision at least: up to 81 terms add up.
-            planes = (weight.T @ g.T).to(torch.promote_types(x.dtype, torch.float32))
+            planes = (weight.T @ g.T).to(torch.promote_types(weight.dtype, torch.float32))
             planes = planes.view(channels, rows, columns, batch, *gradient.shape[1:3])
             wide = planes.new_zeros(channels, rows, batch, gradient.shape[1], width)
             for column in range(columns):
@@ -46,9 +47,9 @@ class PatchProduct(torch.autograd.Function):
             whole = planes.new_zeros(channels, batch, height, width)
             for row in range(rows):
                 whole[:, :, row : row + gradient.shape[1]] += wide[:, row]
-            g_x = whole.transpose(0, 1).to(x.dtype)
+            g_x = whole.transpose(0, 1).to(weight.dtype)
         if ctx.needs_input_grad[1]:
-            g_weight = g.T @ extract(x, ctx.size)
+            g_weight = g.T @ patches[0]
         if ctx.needs_input_grad[2]:
             g_bias = g.sum(0)
         return g_x, g_weight, g_bias, None

@@ -6,10 +6,11 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
+from core.models.derived import Derived
 from core.models.layers import squash
 
 # Elements of one group of classes that are worked on at once, so that they stay in the processor's cache.
-GROUP = 1 << 20
+GROUP = 1 << 19
 
 
 class RouteByAgreement(torch.autograd.Function):
@@ -94,9 +95,11 @@ class RouteByAgreement(torch.autograd.Function):
 
 
 def groups(u: Tensor, weight: Tensor) -> Iterator[slice]:
-    """Classes to work on at once."""
-    size = max(1, GROUP // u.numel())
-    return (slice(start, start + size) for start in range(0, len(weight), size))
+    """Classes to work on at once, in parts of about equal size."""
+    classes = len(weight)
+    parts = min(classes, -(-classes * u.numel() // GROUP))
+    size = -(-classes // parts)
+    return (slice(start, start + size) for start in range(0, classes, size))
 
 
 def project(v: Tensor, weight: Tensor, u: Tensor) -> Tensor:
@@ -140,15 +143,20 @@ class Routing(nn.Module):
         super().__init__()
         self.inputs, self.input_dim, self.outputs, self.output_dim = inputs, input_dim, outputs, output_dim
         self.iterations = iterations
+        self._derived = Derived()
         self.weight = nn.Parameter(torch.empty(outputs, inputs * input_dim, output_dim))
         self.bias = nn.Parameter(torch.full((outputs, 1, output_dim), 0.1))
         nn.init.trunc_normal_(self.weight, std=0.1)
 
     def forward(self, u: Tensor) -> Tensor:
         """Route u (B, I, P) to output capsules before squash, (B, J, D)."""
-        by_dimension = u.to(self.weight.dtype).transpose(1, 2).contiguous()  # (B, P, I)
-        weight = self.weight.view(self.outputs, self.inputs, self.input_dim, self.output_dim)
-        weight = weight.transpose(1, 2).reshape_as(self.weight)  # (J, P * I, D)
+        capsules = u.to(self.weight.dtype).transpose(1, 2).contiguous()  # (B, P, I)
+        weight = self._derived.get(self.weight, "by dimension", self.by_dimension)
         with torch.autocast(u.device.type, enabled=False):
-            s = RouteByAgreement.apply(by_dimension, weight, self.bias, self.iterations)
+            s = RouteByAgreement.apply(capsules, weight, self.bias, self.iterations)
         return cast(Tensor, s).transpose(0, 1)
+
+    def by_dimension(self) -> Tensor:
+        """Weights (J, P * I, D), from their stored order (J, I * P, D)."""
+        weight = self.weight.view(self.outputs, self.inputs, self.input_dim, self.output_dim)
+        return weight.transpose(1, 2).reshape_as(self.weight)
