@@ -9,7 +9,7 @@ from threading import Lock
 import torch
 from torch import Tensor, nn
 
-from core.attacks import AttackState, GradientAttack
+from core.attacks import Attack, AttackState
 from core.detectors import ReconstructionDetector
 
 # Points of the path that are kept: enough to scrub through, few enough to keep in memory.
@@ -33,7 +33,7 @@ class Request:
     image: int
     label: int
     targets: tuple[int | None, ...]
-    attack: GradientAttack
+    attack: Attack
     seed: int
 
 
@@ -79,6 +79,7 @@ class Run:
         step: Iterations done.
         seconds: Time spent computing, without that spent on showing.
         stopped: Whether it was stopped before its end.
+        ended: Whether nothing is left to do.
     """
 
     request: Request
@@ -89,6 +90,7 @@ class Run:
     step: int = 0
     seconds: float = 0.0
     stopped: bool = False
+    ended: bool = False
     _now: Tensor | None = None
     _lock: Lock = field(default_factory=Lock)
 
@@ -111,18 +113,13 @@ class Run:
 
     @property
     def total(self) -> int:
-        """Iterations asked for."""
-        return self.request.attack.steps
+        """Iterations at most; an attack that finds nothing more to do ends before."""
+        return self.request.attack.iterations
 
     @property
     def every(self) -> int:
         """Iterations between two kept points of the path."""
         return math.ceil(self.total / FRAMES)
-
-    @property
-    def ended(self) -> bool:
-        """Whether nothing is left to do."""
-        return self.stopped or (bool(self.frames) and self.frames[-1].step == self.total)
 
     def advance(self) -> bool:
         """Do one iteration; returns whether a point was added to `frames`."""
@@ -131,13 +128,20 @@ class Run:
             if self.ended:
                 return False
             began = time.perf_counter()
-            state = next(self.path)
-            self.step, self._now = state.step, state.x_adv
-            kept = state.step % self.every == 0 or state.step == state.total
-            if kept:
-                self.frames.append(observe(self.model, state.x_adv, state.step))
+            state = next(self.path, None)
+            if state:
+                self.step, self._now = state.step, state.x_adv
+            self.ended = state is None or state.step == state.total
+            kept = (self.ended or self.step % self.every == 0) and self._keep()
             self.seconds += time.perf_counter() - began
             return kept
+
+    def _keep(self) -> bool:
+        """Add where the attack is now to `frames`, unless it is there; returns whether it was added."""
+        if self._now is None or (self.frames and self.frames[-1].step == self.step):
+            return False
+        self.frames.append(observe(self.model, self._now, self.step))
+        return True
 
     def stop(self) -> None:
         """End it here; what there is stays."""
@@ -146,9 +150,8 @@ class Run:
                 return
             if self._now is None:
                 self._now = next(self.path).x_adv
-            if not self.frames or self.frames[-1].step != self.step:
-                self.frames.append(observe(self.model, self._now, self.step))
-            self.stopped = True
+            self._keep()
+            self.stopped = self.ended = True
 
     def frame(self, step: int | None = None) -> Frame:
         """The kept point at `step`, or the last one."""

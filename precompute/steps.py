@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from core import data
-from core.attacks import ATTACKS, GradientAttack, Progress, predict
+from core.attacks import ATTACKS, Attack, Progress, predict
 from core.detectors import ReconstructionDetector
 from core.images import LEVELS, to_uint8
 from core.metrics import rate, succeeded, undetected_rate
@@ -86,7 +86,7 @@ def clean(params: dict[str, Any], inputs: dict[str, Artifact], job: Job) -> Outc
     return Outcome(tensors, facts=facts)
 
 
-def make_attack(params: Mapping[str, Any], beta: Any = None) -> GradientAttack:
+def make_attack(params: Mapping[str, Any], beta: Any = None) -> Attack:
     """The attack that a step's params name."""
     fields = dict(params["fields"])
     if beta is not None:
@@ -94,17 +94,18 @@ def make_attack(params: Mapping[str, Any], beta: Any = None) -> GradientAttack:
     return ATTACKS[params["attack"]](**fields)
 
 
-def eight_bit(x: Tensor, x_adv: Tensor, epsilon: float) -> Tensor:
-    """The perturbation in 8-bit levels, (B, C, H, W) int8, rounded so that it stays in the ball.
+def eight_bit(x: Tensor, x_adv: Tensor, epsilon: float = 1.0) -> Tensor:
+    """The perturbation in 8-bit levels, (B, C, H, W), rounded so that it stays in the ball.
 
     Args:
         x: Images that are 8-bit, float32 in [0, 1].
         x_adv: Attacked images.
-        epsilon: linf radius; below 0.5, so that int8 holds it.
+        epsilon: linf radius.
+    Returns: int8 where that holds epsilon, else int16.
     """
     levels = int(epsilon * LEVELS + 1e-6)
     delta = to_uint8(x_adv).short() - to_uint8(x).short()
-    return delta.clamp(-levels, levels).to(torch.int8)
+    return delta.clamp(-levels, levels).to(torch.int8 if levels <= 127 else torch.int16)
 
 
 def perturbed(images: Tensor, perturbation: Tensor) -> Tensor:
@@ -113,7 +114,7 @@ def perturbed(images: Tensor, perturbation: Tensor) -> Tensor:
 
 
 def attack_rows(
-    attack: GradientAttack,
+    attack: Attack,
     model: ReconstructingNet,
     rows: Rows,
     dataset: data.Dataset,
@@ -129,7 +130,9 @@ def attack_rows(
         attack: Fields may hold one value per row.
         rows: Which test images, labels and targets.
         span: Which part of the step's progress this is: (number, of how many).
-    Returns: perturbation (N, C, H, W) int8, prediction and distance (N,) of the *8-bit* adversarial images.
+    Returns: perturbation (N, C, H, W), prediction and distance (N,) of the *8-bit* adversarial images.
+        Attacks that minimise a norm end just past the border, from where rounding takes many back: their
+        prediction and distance are those of the float32 images, and `size`, in that norm, is there too.
     """
     detector = ReconstructionDetector(model)
     parts: list[dict[str, Tensor]] = []
@@ -157,7 +160,7 @@ def attack_rows(
 
 
 def attack_shard(
-    attack: GradientAttack,
+    attack: Attack,
     model: ReconstructingNet,
     detector: ReconstructionDetector,
     rows: Rows,
@@ -180,13 +183,18 @@ def attack_shard(
     result = attack(
         model, x, rows.label.to(where), target=target, index=rows.index, seed=seed, on_step=on_step
     )
-    perturbation = eight_bit(x, result.x_adv, float(torch.as_tensor(attack.epsilon).max())).cpu()
-    x_adv = perturbed(images, perturbation).to(where)
-    return {
+    bound = attack.bound(x)
+    if bound is None:
+        perturbation, x_adv = eight_bit(x, result.x_adv).cpu(), result.x_adv
+    else:
+        perturbation = eight_bit(x, result.x_adv, float(bound.max())).cpu()
+        x_adv = perturbed(images, perturbation).to(where)
+    found = {
         "perturbation": perturbation,
         "prediction": predict(model, x_adv).cpu(),
         "distance": detector.score(x_adv).cpu(),
     }
+    return found if bound is not None else {**found, "size": result.distance.cpu()}
 
 
 def attacked(params: dict[str, Any], inputs: dict[str, Artifact], job: Job) -> Outcome:

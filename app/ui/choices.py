@@ -8,7 +8,7 @@ import streamlit as st
 from app import state, url
 from app.ui.controls import attack_controls, follow_default
 from app.ui.scene import ANY
-from core.attacks import ATTACK_TITLES, ATTACKS, GradientAttack
+from core.attacks import ATTACK_TITLES, ATTACKS, Attack
 from core.data import DatasetSpec
 from core.models import TITLES
 from precompute.store import Bundle
@@ -33,7 +33,7 @@ def choose_model(found: Bundle) -> str:
     )
 
 
-def choose_attack(spec: DatasetSpec, found: Bundle, model: str) -> tuple[GradientAttack, int]:
+def choose_attack(spec: DatasetSpec, found: Bundle, model: str) -> tuple[Attack, int]:
     """An attack and its seed; settings start from what its paper used on the data set."""
     url.check_choice("attack", list(ATTACK_TITLES.values()), "Attack")
     name = st.segmented_control(

@@ -7,7 +7,7 @@ from typing import Any
 import streamlit as st
 
 from app import url
-from core.attacks import GradientAttack
+from core.attacks import Attack
 
 _DEFAULTS = "_defaults"
 
@@ -25,7 +25,7 @@ def follow_default(key: str, default: Any) -> None:
 
 
 def attack_controls(
-    kind: type[GradientAttack], defaults: Mapping[str, Any], names: tuple[str, ...] | None = None
+    kind: type[Attack], defaults: Mapping[str, Any], names: tuple[str, ...] | None = None
 ) -> dict[str, Any]:
     """Draw a control for each field of an attack that leaves something to choose.
 

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
 from app.live import Frame, Run
@@ -112,7 +111,8 @@ class Scene:
         first = int(run.before.prediction[0])
         before, after = self.classes[first], self.classes[verdict.prediction]
         delta = frame.x[row] - run.before.x[0]
-        half = max(float(torch.as_tensor(run.request.attack.epsilon)), 1 / 255)
+        bound = run.request.attack.bound(frame.x)
+        half = max(float(delta.abs().max() if bound is None else bound), 1 / 255)
         side = "above" if verdict.flagged else "within"
         return pictures.row(
             [

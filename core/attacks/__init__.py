@@ -1,6 +1,6 @@
 """Attacks: frozen dataclasses of hyperparameters, called on a model, images and labels."""
 
-from core.attacks.base import AttackResult, AttackState, Progress, predict, untouched
+from core.attacks.base import Attack, AttackResult, AttackState, Progress, predict, untouched
 from core.attacks.gradient import (
     BIM,
     FGSM,
@@ -11,7 +11,7 @@ from core.attacks.gradient import (
     ReconstructivePGD,
 )
 
-ATTACKS: dict[str, type[GradientAttack]] = {
+ATTACKS: dict[str, type[Attack]] = {
     "fgsm": FGSM,
     "bim": BIM,
     "pgd": PGD,
@@ -34,6 +34,7 @@ __all__ = [
     "BIM",
     "FGSM",
     "PGD",
+    "Attack",
     "AttackResult",
     "AttackState",
     "GradientAttack",

@@ -1,15 +1,20 @@
 """The contract every attack holds: checked input, an untouched model, a result verified in float32."""
 
-from collections.abc import Callable, Generator
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
 
 from core.images import check_images
 from core.objectives import Classifier
+from core.runtime import gradient_precision
+
+# Rounding of x + delta in float32 may put a pixel this far outside the ball.
+ROUNDING = 1e-6
 
 
 @dataclass(frozen=True)
@@ -26,7 +31,7 @@ OnStep = Callable[[Progress], bool | None]
 
 @dataclass(frozen=True)
 class AttackState:
-    """One point of an attack's path: the images (B, C, H, W) after `step` of `total` iterations."""
+    """One point of an attack's path: the images (B, C, H, W) after `step` of at most `total` iterations."""
 
     step: int
     total: int
@@ -38,9 +43,11 @@ class AttackResult:
     """What an attack returns, whether it finished or was stopped.
 
     Attributes:
-        x_adv: Images (B, C, H, W) in [0, 1], inside the ball: the last iterate.
+        x_adv: Images (B, C, H, W) in [0, 1]. Of an attack with a bound, the last iterate, inside the ball; of
+            one that minimises a norm, the nearest success, or the clean image where there was none.
         prediction: Class of each, (B,), from a float32 forward pass of its own.
         success: Target hit, or label left, (B,) bool.
+        distance: From the clean images, (B,), in the norm that the attack bounds or minimises.
         steps: Iterations done, (B,).
         queries: Gradient evaluations spent, (B,).
         stopped: Whether a callback ended it early.
@@ -49,6 +56,7 @@ class AttackResult:
     x_adv: Tensor
     prediction: Tensor
     success: Tensor
+    distance: Tensor
     steps: Tensor
     queries: Tensor
     stopped: bool = False
@@ -136,3 +144,159 @@ def predict(model: Classifier, x: Tensor, batch_size: int = 256) -> Tensor:
     """Winning classes (B,), in float32 and evaluation mode."""
     with untouched(model):
         return torch.cat([model(part).argmax(1) for part in x.split(batch_size)])
+
+
+@dataclass
+class Draft:
+    """What an attack has so far: images (N, C, H, W) and the iterations done for each, (N,)."""
+
+    x_adv: Tensor
+    steps: Tensor
+
+
+@dataclass(frozen=True)
+class Attack(ABC):
+    """What every attack is: hyperparameters, of which each may hold one value per example.
+
+    Call it to attack; `iterate` hands out the path. A subclass says how one batch moves (`path`) and how
+    often at most (`iterations`), in which norm (`size`) and within which bound, if there is any (`bound`).
+    """
+
+    @property
+    @abstractmethod
+    def iterations(self) -> int:
+        """Iterations of one batch, at most."""
+
+    @abstractmethod
+    def path(
+        self, model: Classifier, problem: Problem, seed: int, precision: torch.dtype
+    ) -> Iterator[AttackState]:
+        """Start and all iterates of one batch; each is what the attack returns when it is stopped there."""
+
+    @abstractmethod
+    def check(self, problem: Problem) -> None:
+        """Raises: ValueError: for a field out of range."""
+
+    @abstractmethod
+    def size(self, delta: Tensor) -> Tensor:
+        """Size of perturbations (B, C, H, W) in the attack's norm, (B,)."""
+
+    @abstractmethod
+    def bound(self, x: Tensor) -> Tensor | None:
+        """Largest `size` allowed on images (B, C, H, W), (1,) or (B,); None where the attack minimises it."""
+
+    def queries_per_step(self) -> int:
+        """Gradient evaluations in one iteration."""
+        return 1
+
+    def __call__(
+        self,
+        model: Classifier,
+        x: Tensor,
+        y: int | Tensor,
+        *,
+        target: int | Tensor | None = None,
+        index: Tensor | None = None,
+        seed: int = 0,
+        on_step: OnStep | None = None,
+        batch_size: int = 128,
+        precision: torch.dtype | None = None,
+    ) -> AttackResult:
+        """Attack images.
+
+        Args:
+            model: Images (B, C, H, W) in [0, 1] to logits; left exactly as it was.
+            x: Images (B, C, H, W), float32 in [0, 1].
+            y: True classes, (B,).
+            target: Class to reach, scalar or (B,); None to leave the true class.
+            index: Each image's index in its data set, (B,): the key of its randomness. Default 0, 1, ...
+            seed: Seed of the randomness, if there is any.
+            on_step: Called after every iteration; returning True stops.
+            batch_size: Images attacked at once; does not change the result.
+            precision: Of the products in gradients; None for what is fastest on the images' device.
+                Success is decided in float32 whatever it is.
+        Returns: AttackResult: also when stopped.
+        Raises: ValueError: for anything that is not what is described here.
+        """
+        problem = Problem.check(x, y, target, index)
+        self.check(problem)
+        precision = precision or gradient_precision(problem.x.device)
+        draft, stopped = Draft(problem.x.clone(), torch.zeros(len(x), dtype=torch.long)), False
+        for progress in self.run(model, problem, draft, seed, precision, batch_size):
+            if on_step and on_step(progress):
+                stopped = True
+                break
+        return self.verified(model, problem, draft, stopped)
+
+    def iterate(
+        self,
+        model: Classifier,
+        x: Tensor,
+        y: int | Tensor,
+        *,
+        target: int | Tensor | None = None,
+        index: Tensor | None = None,
+        seed: int = 0,
+        every: int = 1,
+        precision: torch.dtype | None = None,
+    ) -> Iterator[AttackState]:
+        """The attack's path as one batch: the start, every `every`-th state and the last one.
+
+        Arguments are those of a call.
+        """
+        if every < 1:
+            raise ValueError(f"expected every as 1 or more, got {every}")
+        problem = Problem.check(x, y, target, index)
+        self.check(problem)
+        precision = precision or gradient_precision(problem.x.device)
+        return thinned(self.path(model, problem, seed, precision), every)
+
+    def run(
+        self,
+        model: Classifier,
+        problem: Problem,
+        draft: Draft,
+        seed: int,
+        precision: torch.dtype,
+        batch_size: int,
+    ) -> Iterator[Progress]:
+        """Attack all examples, `batch_size` at once; the draft is up to date whenever this yields."""
+        count = len(problem.x)
+        starts = range(0, count, batch_size)
+        for number, start in enumerate(starts):
+            rows = slice(start, start + batch_size)
+            for state in self.rows(rows, count).path(model, problem[rows], seed, precision):
+                draft.x_adv[rows], draft.steps[rows] = state.x_adv, state.step
+                if state.step:
+                    yield Progress(number * state.total + state.step, len(starts) * state.total)
+
+    def rows(self, rows: slice, count: int) -> Self:
+        """This attack for some rows of a batch of `count`: fields with one value per example are cut."""
+        cut = {
+            f.name: value[rows]
+            for f in fields(self)
+            if isinstance(value := getattr(self, f.name), Tensor) and value.shape == (count,)
+        }
+        return replace(self, **cut) if cut else self
+
+    def verified(self, model: Classifier, problem: Problem, draft: Draft, stopped: bool) -> AttackResult:
+        """Decide success by a forward pass of its own, and make sure of the bound and the box."""
+        x_adv, distance, bound = draft.x_adv, self.size(draft.x_adv - problem.x), self.bound(problem.x)
+        inside = bound is None or bool((distance <= bound + ROUNDING).all())
+        if not (inside and float(x_adv.min()) >= 0 and float(x_adv.max()) <= 1):
+            raise RuntimeError(f"{type(self).__name__} left its ball or [0, 1]: a defect, please report it")
+        prediction = predict(model, x_adv)
+        success, queries = problem.succeeded(prediction), draft.steps * self.queries_per_step()
+        return AttackResult(x_adv, prediction, success, distance, draft.steps, queries, stopped)
+
+
+def thinned(path: Iterator[AttackState], every: int) -> Iterator[AttackState]:
+    """Every `every`-th state of a path and its last one, wherever it ends."""
+    skipped = None
+    for state in path:
+        skipped = state
+        if state.step % every == 0:
+            yield state
+            skipped = None
+    if skipped:
+        yield skipped

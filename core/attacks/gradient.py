@@ -8,24 +8,20 @@ Every attack is a few fields, a tuple of *terms* (a weight and a loss to lower) 
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, fields, replace
-from typing import Any, ClassVar, Literal, Self
+from dataclasses import dataclass, fields
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from core.attacks.base import AttackResult, AttackState, OnStep, Problem, Progress, knob, predict, untouched
+from core.attacks.base import Attack, AttackState, Problem, knob, untouched
 from core.geometry import Norm, norms, per_example, project, random_in_ball, steepest
 from core.objectives import Classifier, reconstruction_distance
-from core.runtime import gradient_precision
 
 Value = float | Tensor
 Loss = Callable[[Any, Tensor, Problem], Tensor]
 Combine = Literal["alternate", "joint", "signs"]
-
-# Rounding of x + delta in float32 may put a pixel this far outside the ball.
-ROUNDING = 1e-6
 
 
 def classification(model: Classifier, x: Tensor, problem: Problem) -> Tensor:
@@ -46,11 +42,8 @@ def reconstruction(model: Any, x: Tensor, problem: Problem) -> Tensor:
 
 
 @dataclass(frozen=True)
-class GradientAttack:
-    """The engine. Subclasses set fields and `terms`; every field may hold one value per example.
-
-    Call it to attack; `iterate` hands out the path.
-    """
+class GradientAttack(Attack):
+    """The engine. Subclasses set fields and `terms`; every field may hold one value per example."""
 
     epsilon: Value = knob(
         0.3, "Epsilon", "Largest change of any pixel (linf) or of the image (l2)", min=0.0, max=1.0
@@ -62,6 +55,11 @@ class GradientAttack:
     random_start: ClassVar[bool] = False
     combine: ClassVar[Combine] = "alternate"
 
+    @property
+    def iterations(self) -> int:
+        """`steps`."""
+        return self.steps
+
     def terms(self) -> tuple[tuple[Value, Loss], ...]:
         """(weight, loss) pairs; losses are lowered."""
         return ((1.0, classification),)
@@ -69,77 +67,6 @@ class GradientAttack:
     def mode(self) -> Combine:
         """How the terms are combined."""
         return self.combine
-
-    def __call__(
-        self,
-        model: Classifier,
-        x: Tensor,
-        y: int | Tensor,
-        *,
-        target: int | Tensor | None = None,
-        index: Tensor | None = None,
-        seed: int = 0,
-        on_step: OnStep | None = None,
-        batch_size: int = 128,
-        precision: torch.dtype | None = None,
-    ) -> AttackResult:
-        """Attack images.
-
-        Args:
-            model: Images (B, C, H, W) in [0, 1] to logits; left exactly as it was.
-            x: Images (B, C, H, W), float32 in [0, 1].
-            y: True classes, (B,).
-            target: Class to reach, scalar or (B,); None to leave the true class.
-            index: Each image's index in its data set, (B,): the key of its randomness. Default 0, 1, ...
-            seed: Seed of the random start.
-            on_step: Called after every iteration; returning True stops.
-            batch_size: Images attacked at once; does not change the result.
-            precision: Of the products in gradients; None for what is fastest on the images' device.
-                Success is decided in float32 whatever it is.
-        Returns: AttackResult: also when stopped.
-        Raises: ValueError: for anything that is not what is described here.
-        """
-        problem = Problem.check(x, y, target, index)
-        self.check(problem)
-        precision = precision or gradient_precision(problem.x.device)
-        starts = range(0, len(x), batch_size)
-        total = self.steps * len(starts)
-        x_adv, done, stopped = problem.x.clone(), torch.zeros(len(x), dtype=torch.long), False
-        for number, start in enumerate(starts):
-            rows = slice(start, start + batch_size)
-            for state in self.rows(rows, len(x)).path(model, problem[rows], seed, precision):
-                x_adv[rows], done[rows] = state.x_adv, state.step
-                if state.step and on_step and on_step(Progress(number * self.steps + state.step, total)):
-                    stopped = True
-                    break
-            if stopped:
-                break
-        return self.verified(model, problem, x_adv, done, stopped)
-
-    def iterate(
-        self,
-        model: Classifier,
-        x: Tensor,
-        y: int | Tensor,
-        *,
-        target: int | Tensor | None = None,
-        index: Tensor | None = None,
-        seed: int = 0,
-        every: int = 1,
-        precision: torch.dtype | None = None,
-    ) -> Iterator[AttackState]:
-        """The attack's path as one batch: the start, every `every`-th state and the last one.
-
-        Arguments are those of a call.
-        """
-        if every < 1:
-            raise ValueError(f"expected every as 1 or more, got {every}")
-        problem = Problem.check(x, y, target, index)
-        self.check(problem)
-        precision = precision or gradient_precision(problem.x.device)
-        return (
-            s for s in self.path(model, problem, seed, precision) if s.step % every == 0 or s.step == s.total
-        )
 
     def path(
         self, model: Classifier, problem: Problem, seed: int, precision: torch.dtype
@@ -205,25 +132,13 @@ class GradientAttack:
                 if not 0 <= low <= high <= limit:
                     raise ValueError(f"expected {f.name} between 0 and {limit}, got {low} to {high}")
 
-    def rows(self, rows: slice, count: int) -> Self:
-        """This attack for some rows of a batch of `count`: fields with one value per example are cut."""
-        cut = {
-            f.name: value[rows]
-            for f in fields(self)
-            if isinstance(value := getattr(self, f.name), Tensor) and value.shape == (count,)
-        }
-        return replace(self, **cut) if cut else self
+    def size(self, delta: Tensor) -> Tensor:
+        """In `norm`, (B,)."""
+        return norms(delta, self.norm)
 
-    def verified(
-        self, model: Classifier, problem: Problem, x_adv: Tensor, done: Tensor, stopped: bool
-    ) -> AttackResult:
-        """Decide success by a forward pass of its own, and make sure of the ball and the box."""
-        outside = norms(x_adv - problem.x, self.norm) - per_example(self.epsilon, problem.x).flatten()
-        if float(outside.max()) > ROUNDING or float(x_adv.min()) < 0 or float(x_adv.max()) > 1:
-            raise RuntimeError(f"{type(self).__name__} left its ball or [0, 1]: a defect, please report it")
-        prediction = predict(model, x_adv)
-        queries = done * self.queries_per_step()
-        return AttackResult(x_adv, prediction, problem.succeeded(prediction), done, queries, stopped)
+    def bound(self, x: Tensor) -> Tensor:
+        """Epsilon, (1,) or (B,)."""
+        return per_example(self.epsilon, x).flatten()
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ def test_stays_in_ball_and_box_and_decides_success_itself(kind, norm, tiny, imag
     result = small(kind, norm=norm)(tiny, images, labels)
     assert result.x_adv.dtype == torch.float32
     assert norms(result.x_adv - images, norm).max() <= 0.1 + 1e-6
+    assert torch.equal(result.distance, norms(result.x_adv - images, norm))
     assert result.x_adv.min() >= 0
     assert result.x_adv.max() <= 1
     assert not torch.equal(result.x_adv, images)
