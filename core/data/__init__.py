@@ -9,10 +9,12 @@ from pathlib import Path
 
 import platformdirs
 
+from core.data.cifar10 import CIFAR10
 from core.data.digits import DigitsSource
 from core.data.mnist import FASHION_MNIST, MNIST
 from core.data.specs import SPECS, DataError, DatasetSpec, spec
 from core.data.split import Dataset, DownloadProgress, OnProgress, Source, Split, Stamp
+from core.data.svhn import SVHN
 
 __all__ = [
     "SPECS",
@@ -29,7 +31,13 @@ __all__ = [
     "spec",
 ]
 
-_SOURCES: dict[str, Source] = {"digits": DigitsSource(), "mnist": MNIST, "fashion_mnist": FASHION_MNIST}
+_SOURCES: dict[str, Source] = {
+    "digits": DigitsSource(),
+    "mnist": MNIST,
+    "fashion_mnist": FASHION_MNIST,
+    "svhn": SVHN,
+    "cifar10": CIFAR10,
+}
 
 
 def data_root() -> Path:
@@ -69,16 +77,16 @@ def is_available(name: str) -> bool:
 
 
 def fingerprint(name: str) -> str:
-    """The digest of the local copy, or of the official one when there is none here.
+    """The digest of the local copy, or the spec's when there is none here.
 
-    The official files are known by their checksums, without being decoded; only other copies are loaded.
+    The copy that the spec names is known by its checksums, without being decoded; only others are loaded.
 
     Raises: DataError: when there is no such data set, or the local copy is damaged.
     """
-    official = spec(name).digest
+    known = spec(name).digest
     root = data_root()
     stamp = _SOURCES[name].stamp(root)
-    return official if stamp is None else _fingerprint(name, root, stamp)
+    return known if stamp is None else _fingerprint(name, root, stamp)
 
 
 def download(name: str, on_progress: OnProgress | None = None, *, mirror: str | None = None) -> None:
@@ -102,6 +110,6 @@ def _load(name: str, root: Path, _stamp: Stamp | None) -> Dataset:
 
 @lru_cache(maxsize=16)
 def _fingerprint(name: str, root: Path, stamp: Stamp) -> str:
-    if _SOURCES[name].is_official(root):
+    if _SOURCES[name].is_known(root):
         return SPECS[name].digest
     return _load(name, root, stamp).digest

@@ -41,7 +41,7 @@ class DigitsSource:
         stat = path.stat()
         return ((str(path), stat.st_size, stat.st_mtime_ns),)
 
-    def is_official(self, _root: Path, /) -> bool:
+    def is_known(self, _root: Path, /) -> bool:
         """Whether scikit-learn's file is the known one, which spares importing it to learn the digest."""
         path = _built_in()
         return path is not None and hashlib.sha256(path.read_bytes()).hexdigest() == _SHA256
@@ -75,7 +75,7 @@ class DigitsSource:
         chosen = (place % 5 > 1, place % 5 == 1, place % 5 == 0)
         parts = [torch.as_tensor(np.flatnonzero(members)) for members in chosen]
         train, validation, test = (Split(images[part], classes[part]) for part in parts)
-        return assemble(spec, train, validation, test, official="scikit-learn digits")
+        return assemble(spec, train, validation, test)
 
     def download(self, _root: Path, _on_progress: OnProgress | None, _mirror: str | None, /) -> None:
         """Nothing to do: the digits come with scikit-learn."""

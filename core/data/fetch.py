@@ -2,11 +2,14 @@
 
 import importlib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from core.data.files import PublishedFile
 from core.data.specs import DataError
+from core.data.split import DownloadProgress, OnProgress
 
 _CHUNK = 1 << 16
 
@@ -68,6 +71,45 @@ def fetch(url: str, path: Path, md5: str, size: int, on_bytes: Callable[[int], o
         raise DataError(_explain(error, url, path, md5)) from error
     finally:
         log.setLevel(level)
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A file that a data set needs.
+
+    Attributes:
+        file: What it is.
+        path: Where to.
+        is_here: Whether there is a good one already.
+    """
+
+    file: PublishedFile
+    path: Path
+    is_here: bool
+
+
+def fetch_all(base: str, wanted: Sequence[Wanted], on_progress: OnProgress | None) -> None:
+    """Download the files of a data set that are not here, one after the other.
+
+    Args:
+        base: URL of the folder that holds them under the last parts of their paths.
+        wanted: All files of the data set, also those that are here: progress is measured over all.
+        on_progress: Called as bytes arrive; what it raises ends the download.
+    Raises: DataError: as `fetch`.
+    """
+    total = sum(item.file.size for item in wanted)
+    before = 0
+    for item in wanted:
+        name, size = item.file.name, item.file.size
+
+        def report(done: int, name: str = name, before: int = before) -> None:
+            if on_progress is not None:
+                on_progress(DownloadProgress(name, before + done, total))
+
+        if not item.is_here:
+            fetch(f"{base.rstrip('/')}/{item.path.name}", item.path, item.file.md5, size, report)
+        report(size)
+        before += size
 
 
 def _explain(error: OSError | ValueError, url: str, path: Path, md5: str) -> str:

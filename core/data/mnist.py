@@ -1,32 +1,26 @@
 """MNIST and Fashion-MNIST: four IDX files each, in torchvision's layout, from disk or the official mirror."""
 
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
-from core.data.fetch import fetch
+from core.data.fetch import Wanted, fetch_all
+from core.data.files import PublishedFile, absent, is_file, stamp_of
 from core.data.idx import read_idx
 from core.data.specs import DataError, DatasetSpec
-from core.data.split import Dataset, DownloadProgress, OnProgress, Split, Stamp, assemble
+from core.data.split import Dataset, OnProgress, Split, Stamp, assemble
 
 
 @dataclass(frozen=True)
-class IdxFile:
-    """One of the official files.
+class IdxFile(PublishedFile):
+    """One of the official files; size and checksum are those of the .gz file, the name is without .gz.
 
     Attributes:
-        name: Without .gz.
         items: Images or labels in it.
-        size: Bytes of the .gz file.
-        md5: Checksum of the .gz file, as published.
     """
 
-    name: str
     items: int
-    size: int
-    md5: str
 
 
 @dataclass(frozen=True)
@@ -53,19 +47,11 @@ class IdxSource:
 
     def stamp(self, root: Path, /) -> Stamp | None:
         """Identify the local copy without reading it; None unless all four files are there."""
-        entries: list[tuple[str, int, int]] = []
-        for file in (*self.train, *self.test):
-            path = self._find(root, file)
-            if path is None:
-                return None
-            stat = path.stat()
-            entries.append((str(path), stat.st_size, stat.st_mtime_ns))
-        return tuple(entries)
+        return stamp_of(self._find(root, file) for file in (*self.train, *self.test))
 
-    def is_official(self, root: Path, /) -> bool:
+    def is_known(self, root: Path, /) -> bool:
         """Whether the four files that would be read are the official .gz files, by checksum."""
-        files = (*self.train, *self.test)
-        return all(_matches(self._find(root, file), file) for file in files)
+        return all(file.matches(self._find(root, file)) for file in (*self.train, *self.test))
 
     def load(self, spec: DatasetSpec, root: Path, /) -> Dataset:
         """Read and check all four files.
@@ -81,7 +67,6 @@ class IdxSource:
             Split(train.images[:cut], train.labels[:cut]),
             Split(train.images[cut:], train.labels[cut:]),
             test,
-            official="official files",
         )
 
     def download(self, root: Path, on_progress: OnProgress | None, mirror: str | None, /) -> None:
@@ -95,24 +80,14 @@ class IdxSource:
         Raises: DataError: when a file cannot be had, or when a local one without .gz, which would be read
             first, is damaged.
         """
-        base = (mirror or self.mirror).rstrip("/")
-        files = (*self.train, *self.test)
-        total = sum(file.size for file in files)
-        before = 0
-        for file in files:
-
-            def report(done: int, name: str = file.name, before: int = before) -> None:
-                if on_progress is not None:
-                    on_progress(DownloadProgress(name, before + done, total))
-
+        wanted: list[Wanted] = []
+        for file in (*self.train, *self.test):
             plain = self._folder(root) / file.name
             target = plain.with_name(f"{file.name}.gz")
-            if _is_file(plain):
+            if is_file(plain):
                 read_idx(plain, self._item_shape(file), file.items)
-            elif not _matches(target, file):
-                fetch(f"{base}/{target.name}", target, file.md5, file.size, report)
-            report(file.size)
-            before += file.size
+            wanted.append(Wanted(file, target, is_here=is_file(plain) or file.matches(target)))
+        fetch_all(mirror or self.mirror, wanted, on_progress)
 
     def _read(self, spec: DatasetSpec, root: Path, images: IdxFile, labels: IdxFile) -> Split:
         """One part: images and labels that belong together."""
@@ -145,38 +120,15 @@ class IdxSource:
         """The file to read, if there is one."""
         for name in (file.name, f"{file.name}.gz"):
             path = self._folder(root) / name
-            if _is_file(path):
+            if is_file(path):
                 return path
         return None
 
     def _found(self, spec: DatasetSpec, root: Path, file: IdxFile) -> Path:
         path = self._find(root, file)
         if path is None:
-            command = f"python -c \"import core.data; core.data.download('{spec.name}')\""
-            raise DataError(
-                f"expected {spec.title} in {self._folder(root)}, got no {file.name} or {file.name}.gz there; "
-                f"download it with {command}, or set CAPSIGHT_DATA to a folder laid out as torchvision does"
-            )
+            raise absent(spec, self._folder(root), f"{file.name} or {file.name}.gz")
         return path
-
-
-def _is_file(path: Path) -> bool:
-    try:
-        return path.is_file()
-    except OSError:  # a folder that one may not enter
-        return False
-
-
-def _matches(path: Path | None, file: IdxFile) -> bool:
-    """Whether there is a .gz file with the published checksum."""
-    if path is None or path.suffix != ".gz":
-        return False
-    try:
-        with path.open("rb") as stream:
-            same_size = path.stat().st_size == file.size
-            return same_size and hashlib.file_digest(stream, "md5").hexdigest() == file.md5
-    except OSError:  # absent, or not ours to read: whoever needs it will say so
-        return False
 
 
 # Checksums: torchvision (MNIST) and the README of github.com/zalandoresearch/fashion-mnist.
@@ -184,12 +136,12 @@ MNIST = IdxSource(
     folder="MNIST",
     mirror="https://ossci-datasets.s3.amazonaws.com/mnist",
     train=(
-        IdxFile("train-images-idx3-ubyte", 60_000, 9_912_422, "f68b3c2dcbeaaa9fbdd348bbdeb94873"),
-        IdxFile("train-labels-idx1-ubyte", 60_000, 28_881, "d53e105ee54ea40749a09fcbcd1e9432"),
+        IdxFile("train-images-idx3-ubyte", 9_912_422, "f68b3c2dcbeaaa9fbdd348bbdeb94873", 60_000),
+        IdxFile("train-labels-idx1-ubyte", 28_881, "d53e105ee54ea40749a09fcbcd1e9432", 60_000),
     ),
     test=(
-        IdxFile("t10k-images-idx3-ubyte", 10_000, 1_648_877, "9fb629c4189551a2d022fa330f9573f3"),
-        IdxFile("t10k-labels-idx1-ubyte", 10_000, 4_542, "ec29112dd5afa0611ce80d1b7f02629c"),
+        IdxFile("t10k-images-idx3-ubyte", 1_648_877, "9fb629c4189551a2d022fa330f9573f3", 10_000),
+        IdxFile("t10k-labels-idx1-ubyte", 4_542, "ec29112dd5afa0611ce80d1b7f02629c", 10_000),
     ),
 )
 
@@ -197,11 +149,11 @@ FASHION_MNIST = IdxSource(
     folder="FashionMNIST",
     mirror="http://fashion-mnist.s3-website.eu-central-1.amazonaws.com",
     train=(
-        IdxFile("train-images-idx3-ubyte", 60_000, 26_421_880, "8d4fb7e6c68d591d4c3dfef9ec88bf0d"),
-        IdxFile("train-labels-idx1-ubyte", 60_000, 29_515, "25c81989df183df01b3e8a0aad5dffbe"),
+        IdxFile("train-images-idx3-ubyte", 26_421_880, "8d4fb7e6c68d591d4c3dfef9ec88bf0d", 60_000),
+        IdxFile("train-labels-idx1-ubyte", 29_515, "25c81989df183df01b3e8a0aad5dffbe", 60_000),
     ),
     test=(
-        IdxFile("t10k-images-idx3-ubyte", 10_000, 4_422_102, "bef4ecab320f06d8554ea6380940ec79"),
-        IdxFile("t10k-labels-idx1-ubyte", 10_000, 5_148, "bb300cfdad3c16e7a12a480ee83cd310"),
+        IdxFile("t10k-images-idx3-ubyte", 4_422_102, "bef4ecab320f06d8554ea6380940ec79", 10_000),
+        IdxFile("t10k-labels-idx1-ubyte", 5_148, "bb300cfdad3c16e7a12a480ee83cd310", 10_000),
     ),
 )

@@ -9,7 +9,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from core.data.specs import DatasetSpec
+from core.data.specs import OFFICIAL, DataError, DatasetSpec
 from core.images import from_uint8
 
 Stamp = tuple[tuple[str, int, int], ...]
@@ -78,7 +78,7 @@ class Dataset:
         validation: Held out of the training images: thresholds are set here.
         test: To report on.
         digest: SHA-256 of all pixels and labels, see `digest_of`.
-        copy: Which copy this is, in words; names the official one only when the digest is the official one.
+        copy: Which copy this is, in words; names a known one only where digest or checksums show it.
     """
 
     spec: DatasetSpec
@@ -89,6 +89,26 @@ class Dataset:
     copy: str
 
 
+def hold_out(whole: Split, gap: int = 0) -> tuple[Split, Split]:
+    """Part training images into those to train on and those to validate on: the last tenth of the file.
+
+    Args:
+        whole: The training file, in its order.
+        gap: Images left out between the two parts.
+    Returns: Both parts, as views: the pixels are in memory once.
+    Raises: DataError: when there are too few images.
+    """
+    cut = len(whole) - len(whole) // 10
+    if cut <= gap or cut == len(whole):
+        raise DataError(
+            f"expected at least {max(10, gap + 2)} training images, got {len(whole)}; use a larger copy"
+        )
+    return (
+        Split(whole.images[: cut - gap], whole.labels[: cut - gap]),
+        Split(whole.images[cut:], whole.labels[cut:]),
+    )
+
+
 class Source(Protocol):
     """Where a data set comes from. `root` is the folder that holds all data sets."""
 
@@ -96,8 +116,8 @@ class Source(Protocol):
         """Identify the local copy without reading it; None when it is absent or incomplete."""
         ...
 
-    def is_official(self, root: Path, /) -> bool:
-        """Whether checksums of the files alone tell that this is the official copy; False when unsure."""
+    def is_known(self, root: Path, /) -> bool:
+        """Whether checksums of the files alone tell that this is the spec's copy; False when unsure."""
         ...
 
     def load(self, spec: DatasetSpec, root: Path, /) -> Dataset:
@@ -109,14 +129,18 @@ class Source(Protocol):
         ...
 
 
-def assemble(spec: DatasetSpec, train: Split, validation: Split, test: Split, official: str) -> Dataset:
+def assemble(
+    spec: DatasetSpec, train: Split, validation: Split, test: Split, *, is_official: bool = False
+) -> Dataset:
     """Put a data set together and say which copy it is.
 
     Args:
-        official: Name of the copy whose digest is `spec.digest`.
+        is_official: Whether the files are the published ones, where that is known by other means than the
+            digest.
     """
     digest = digest_of(train, validation, test)
-    copy = official if digest == spec.digest else f"not the {official}: other pixels, labels or order"
+    unknown = f"unknown copy: other pixels, labels or order than the {spec.copy}"
+    copy = spec.copy if digest == spec.digest else OFFICIAL if is_official else unknown
     return Dataset(spec, train, validation, test, digest, copy)
 
 

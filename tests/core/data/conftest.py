@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 import core.data
+from core.data.files import PublishedFile
 from core.data.mnist import IdxFile, IdxSource
 
 TRAIN, TEST, VALIDATION = 23, 7, 5
@@ -21,6 +22,11 @@ SHARED = Path(__file__).parents[4] / "shared" / "data"
 def idx_bytes(values: np.ndarray) -> bytes:
     """The IDX file of some bytes, written independently of the reader."""
     return struct.pack(f">HBB{values.ndim}I", 0, 8, values.ndim, *values.shape) + values.tobytes()
+
+
+def published(name: str, content: bytes) -> PublishedFile:
+    """How a file of that content is known."""
+    return PublishedFile(name, len(content), hashlib.md5(content, usedforsecurity=False).hexdigest())
 
 
 @dataclass
@@ -72,7 +78,7 @@ def tiny(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Tiny:
     for name, values in arrays.items():
         data = gzip.compress(idx_bytes(values), mtime=0)
         files.append(
-            IdxFile(name, len(values), len(data), hashlib.md5(data, usedforsecurity=False).hexdigest())
+            IdxFile(name, len(data), hashlib.md5(data, usedforsecurity=False).hexdigest(), len(values))
         )
     source = IdxSource(
         folder="MNIST",
@@ -103,3 +109,36 @@ def real_data(monkeypatch: pytest.MonkeyPatch) -> Path:
         pytest.skip("needs the real data sets in CAPSIGHT_DATA or ../shared/data")
     monkeypatch.setenv("CAPSIGHT_DATA", str(root))
     return root
+
+
+def python2_pickle(value: object) -> bytes:
+    """The pickle of protocol 2 that Python 2 and NumPy 1 wrote, in which strings are bytes."""
+    return b"\x80\x02" + _written(value) + b"."
+
+
+def _written(value: object) -> bytes:
+    match value:
+        case None:
+            return b"N"
+        case bool():
+            return b"\x88" if value else b"\x89"
+        case int():
+            return b"J" + struct.pack("<i", value)
+        case bytes() if len(value) < 256:
+            return b"U" + bytes([len(value)]) + value
+        case bytes():
+            return b"T" + struct.pack("<I", len(value)) + value
+        case tuple():
+            return b"(" + b"".join(map(_written, value)) + b"t"
+        case list():
+            return b"](" + b"".join(map(_written, value)) + b"e"
+        case dict():
+            return b"}(" + b"".join(_written(part) for item in value.items() for part in item) + b"u"
+        case np.ndarray():
+            made = b"cnumpy.core.multiarray\n_reconstruct\n(cnumpy\nndarray\n" + _written((0,)) + b"U\x01btR"
+            code = value.dtype.str[1:].encode()
+            dtype = b"cnumpy\ndtype\n" + _written((code, 0, 1)) + b"R"
+            dtype += _written((3, b"|", None, None, None, -1, -1, 0)) + b"b"
+            state = b"(" + _written(1) + _written(value.shape) + dtype + _written(False)
+            return made + state + _written(value.tobytes()) + b"tb"
+    raise TypeError(type(value))

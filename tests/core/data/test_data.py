@@ -16,11 +16,11 @@ from core.data import DataError
 
 
 def test_specs() -> None:
-    assert list(core.data.SPECS) == ["digits", "mnist", "fashion_mnist"]
+    assert list(core.data.SPECS) == ["digits", "mnist", "fashion_mnist", "svhn", "cifar10"]
     for name, spec in core.data.SPECS.items():
         assert core.data.spec(name) is spec
         assert spec.name == name
-        assert spec.shape == (1, 28, 28)
+        assert spec.shape == ((3, 32, 32) if name in ("svhn", "cifar10") else (1, 28, 28))
         assert len(set(spec.classes)) == 10
         assert len(bytes.fromhex(spec.digest)) == 32
         assert spec.pictures_ship is (name == "digits")
@@ -28,6 +28,8 @@ def test_specs() -> None:
     settings = {n: (s.epsilon, s.step_size, s.fgsm_step, s.steps) for n, s in core.data.SPECS.items()}
     assert settings["mnist"] == (0.3, 0.01, 0.05, 1000)
     assert settings["fashion_mnist"] == (0.1, 0.01, 0.05, 500)
+    assert settings["svhn"] == (0.1, 0.01, 0.05, 200)
+    assert settings["cifar10"][0] == 8 / 255
     assert core.data.SPECS["fashion_mnist"].classes[9] == "Ankle boot"
 
 
@@ -37,7 +39,7 @@ def test_specs() -> None:
 )
 def test_unknown_names_are_refused_with_the_known_ones(call) -> None:
     with pytest.raises(
-        DataError, match="expected a data set among digits, mnist, fashion_mnist, got 'cifar'"
+        DataError, match="expected a data set among digits, mnist, fashion_mnist, svhn, cifar10, got 'cifar'"
     ):
         call("cifar")
 
@@ -133,7 +135,7 @@ def test_another_copy_says_so_and_has_its_own_digest(tiny, to_idx) -> None:
     # The copy was replaced under the same name: nothing that was remembered of the first may be handed out.
     data = core.data.load("mnist")
     assert data.train.images[0, 0, 0, 0].item() == changed[0, 0, 0]
-    assert data.copy == "not the official files: other pixels, labels or order"
+    assert data.copy == "unknown copy: other pixels, labels or order than the official files"
     assert data.digest == core.data.fingerprint("mnist") != official
 
 

@@ -88,11 +88,11 @@ def test_another_file_in_scikit_learn_is_not_taken_for_the_known_one(
     tmp_path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     source = DigitsSource()
-    assert source.is_official(tmp_path)
+    assert source.is_known(tmp_path)
     other = tmp_path / "digits.csv.gz"
     other.write_bytes(b"other digits")
     monkeypatch.setattr("core.data.digits._built_in", lambda: other)
-    assert not source.is_official(tmp_path)
+    assert not source.is_known(tmp_path)
     # The digest is then taken from what scikit-learn loads.
     assert core.data.fingerprint("digits") == core.data.SPECS["digits"].digest
 

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -12,6 +13,9 @@ import pytest
 
 import core.data
 from core.data import DataError, DownloadProgress
+from core.data.cifar10 import CIFAR10
+from core.data.svhn import SVHN
+from tests.core.data.conftest import published
 
 
 class Mirror:
@@ -52,11 +56,10 @@ class Mirror:
 
 
 @pytest.fixture
-def mirror(tiny, monkeypatch: pytest.MonkeyPatch) -> Iterator[Mirror]:
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Mirror]:
     for variable in ("no_proxy", "NO_PROXY"):
         monkeypatch.setenv(variable, "127.0.0.1")
     served = Mirror()
-    served.files = {f"{file.name}.gz": tiny.payload(file.name) for file in tiny.files}
     thread = threading.Thread(target=served.server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
     yield served
@@ -64,6 +67,12 @@ def mirror(tiny, monkeypatch: pytest.MonkeyPatch) -> Iterator[Mirror]:
     served.server.shutdown()
     thread.join()
     served.server.server_close()
+
+
+@pytest.fixture
+def mirror(tiny, server: Mirror) -> Mirror:
+    server.files = {f"{file.name}.gz": tiny.payload(file.name) for file in tiny.files}
+    return server
 
 
 def names(folder: Path) -> list[str]:
@@ -207,3 +216,39 @@ def test_raw_files_are_kept_if_good_and_named_if_not(tiny, mirror: Mirror) -> No
         DataError, match=r"t10k-images-idx3-ubyte: expected 5488 bytes of values, got at most 5487"
     ):
         core.data.download("mnist", mirror=mirror.url)
+
+
+def test_svhn_goes_to_its_folder_or_to_where_it_lies(
+    tmp_path: Path, server: Mirror, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train, test = "train_32x32.mat", "test_32x32.mat"
+    server.files = {train: b"training digits", test: b"test digits"}
+    files = {name: published(name, content) for name, content in server.files.items()}
+    source = replace(SVHN, train=files[train], test=files[test])
+    source.download(tmp_path, None, server.url)
+    assert {path.name: path.read_bytes() for path in (tmp_path / "SVHN").iterdir()} == server.files
+    source.download(tmp_path, None, server.url)
+    assert server.asked == [train, test], "what is whole is not fetched again"
+    # Another copy in the root itself, which is read only where the folder has none.
+    (tmp_path / "SVHN" / test).unlink()
+    (tmp_path / test).write_bytes(b"fewer digits")
+    server.cut.add(test)
+    with pytest.raises(DataError, match=rf"expected {test} at "):
+        source.download(tmp_path, None, server.url)
+    assert (tmp_path / test).read_bytes() == b"fewer digits"
+    server.cut.clear()
+    source.download(tmp_path, None, server.url)
+    assert (tmp_path / test).read_bytes() == b"test digits"
+
+
+def test_cifar10_is_one_archive(tmp_path: Path, server: Mirror) -> None:
+    name = "cifar-10-python.tar.gz"
+    server.files = {name: bytes(200_000)}
+    source = replace(CIFAR10, archive=published(name, server.files[name]))
+    seen: list[DownloadProgress] = []
+    (tmp_path / name).write_bytes(b"another copy")
+    source.download(tmp_path, seen.append, server.url)
+    assert (tmp_path / name).read_bytes() == server.files[name]
+    assert seen[-1] == DownloadProgress(name, 200_000, 200_000)
+    source.download(tmp_path, None, server.url)
+    assert server.asked == [name]
