@@ -1,0 +1,40 @@
+"""Visual coherence as numbers: do attacks succeed where classes look alike, and do their images?"""
+
+from core.coherence.judges import (
+    MAJORITY,
+    Agreement,
+    Verdicts,
+    agreement,
+    majority,
+    neighbour_labels,
+    verdicts,
+)
+from core.coherence.pairs import Difference, PairOutcomes, pair_outcomes
+from core.coherence.ranking import Correlation, Fit, compare_correlations, correlation, monotone_fit
+from core.coherence.similarity import discriminant_features, mean_distances, neighbour_distances, pixels
+from core.coherence.spread import Dispersion, compare_dispersions, dispersion
+
+__all__ = [
+    "MAJORITY",
+    "Agreement",
+    "Correlation",
+    "Difference",
+    "Dispersion",
+    "Fit",
+    "PairOutcomes",
+    "Verdicts",
+    "agreement",
+    "compare_correlations",
+    "compare_dispersions",
+    "correlation",
+    "discriminant_features",
+    "dispersion",
+    "majority",
+    "mean_distances",
+    "monotone_fit",
+    "neighbour_distances",
+    "neighbour_labels",
+    "pair_outcomes",
+    "pixels",
+    "verdicts",
+]
