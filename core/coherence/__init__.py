@@ -11,11 +11,20 @@ from core.coherence.judges import (
 )
 from core.coherence.pairs import Difference, PairOutcomes, pair_outcomes
 from core.coherence.ranking import Correlation, Fit, compare_correlations, correlation, monotone_fit
-from core.coherence.similarity import discriminant_features, mean_distances, neighbour_distances, pixels
+from core.coherence.similarity import (
+    MEASURES,
+    class_distances,
+    discriminant_features,
+    mean_distances,
+    neighbour_distances,
+    pixels,
+)
 from core.coherence.spread import Dispersion, compare_dispersions, dispersion
+from core.coherence.table import coherence_table
 
 __all__ = [
     "MAJORITY",
+    "MEASURES",
     "Agreement",
     "Correlation",
     "Difference",
@@ -24,6 +33,8 @@ __all__ = [
     "PairOutcomes",
     "Verdicts",
     "agreement",
+    "class_distances",
+    "coherence_table",
     "compare_correlations",
     "compare_dispersions",
     "correlation",

@@ -13,6 +13,29 @@ from core.images import LEVELS
 Points = NDArray[np.float32]
 Matrix = NDArray[np.float64]
 
+MEASURES = {
+    "means": "distance of class means",
+    "neighbours": "distance to the nearest image",
+    "embedding": "distance of class means in a discriminant embedding",
+}
+"""Ways to measure how alike classes are, with their titles."""
+
+
+def class_distances(images: Tensor, labels: Tensor, n_classes: int = 10) -> dict[str, Matrix]:
+    """Distances between classes by all `MEASURES`; seconds for 10,000 images of MNIST.
+
+    Args:
+        images: Clean images, (N, C, H, W), uint8, or floats in [0, 1].
+        labels: (N,); every class at least once.
+    Raises: ValueError: when a class has no image.
+    """
+    points = pixels(images)
+    return {
+        "means": mean_distances(points, labels, n_classes),
+        "neighbours": neighbour_distances(points, labels, n_classes),
+        "embedding": mean_distances(discriminant_features(points, labels), labels, n_classes),
+    }
+
 
 def pixels(images: Tensor) -> Points:
     """Images as points: every pixel a coordinate in [0, 1].

@@ -1,0 +1,20 @@
+"""What papers claim of their results, as tests of hypothesis over ours."""
+
+from core.claims.claim import Claim, Compared, Finding, Verdict, evaluate, holm
+from core.claims.comparisons import Below, Positive, Side, Under, rate_below
+from core.claims.qin2020 import QIN2020
+
+__all__ = [
+    "QIN2020",
+    "Below",
+    "Claim",
+    "Compared",
+    "Finding",
+    "Positive",
+    "Side",
+    "Under",
+    "Verdict",
+    "evaluate",
+    "holm",
+    "rate_below",
+]

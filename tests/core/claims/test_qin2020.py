@@ -1,0 +1,81 @@
+import json
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from core.claims import QIN2020, evaluate
+from core.claims.qin2020 import CORRUPTIONS
+from core.coherence import MEASURES, coherence_table, pair_outcomes
+
+PAPER = Path(__file__).parents[3] / "assets" / "papers" / "qin2020.json"
+DATASETS = ("mnist", "fashion_mnist", "svhn")
+
+NOT_SO_IN_THE_PAPER = {
+    ("fashion_mnist", "capsnet-lowest-undetected/bim-untargeted"),  # 50 against 25 and 35
+    ("fashion_mnist", "capsnet-lowest-undetected/pgd-untargeted"),  # 51 against 24 and 34
+    ("svhn", "capsnet-lowest-undetected/cw-untargeted"),  # 94 against 90
+    ("mnist", "capsnet-lowest-success/r-bim-untargeted"),  # 84.5 against 82.9
+    ("mnist", "r-pgd-less-successful/targeted"),  # CNN+CR: 98.6 against 95
+}
+"""Where the published numbers themselves speak against the claim; all others hold in them, or are ties."""
+
+
+@pytest.fixture(scope="module")
+def published():
+    """The paper's own numbers of Tables 5 and 6 as rows, with an n that makes a tenth of a percent count."""
+    numbers = json.loads(PAPER.read_text(encoding="utf-8"))["numbers"]
+    tables = [number for number in numbers if number["table"] in ("5", "6")]
+    return [{**number, "k": round(1000 * number["published"]), "n": 100_000} for number in tables]
+
+
+def test_keys_are_unique_and_every_claim_says_where_it_is_made():
+    assert max(Counter(claim.key for claim in QIN2020).values()) == 1
+    assert all(claim.sentence.endswith(".") and "section" in claim.source for claim in QIN2020)
+    assert {claim.table for claim in QIN2020} == {"rates", "fpr", "coherence", "judges"}
+    assert len(CORRUPTIONS) == 17
+
+
+def test_the_papers_own_numbers_are_judged_as_the_paper_reads_them(published):
+    measured = [f for f in evaluate(QIN2020, {"rates": published}, DATASETS) if f.verdict != "not measured"]
+    assert len(measured) == 3 * (8 + 12 + 4) + 1 + 2
+    contradicted = {(f.dataset, f.claim.key) for f in measured if f.verdict == "contradicted"}
+    assert contradicted == NOT_SO_IN_THE_PAPER
+    ties = [f for f in measured if f.verdict == "undecided"]
+    for finding in ties:
+        assert any(abs(c.lower.value - c.higher.value) < 0.011 for c in finding.compared), finding.claim.key
+    assert len(ties) < 10
+
+
+def test_claims_across_data_sets_and_on_one_alone(published):
+    found = {(f.dataset, f.claim.key): f.verdict for f in evaluate(QIN2020, {"rates": published}, DATASETS)}
+    assert found["mnist", "simplest-data-best"] == "holds"
+    assert found["svhn", "cw-strongest/targeted"] == "holds"
+    assert ("mnist", "cw-strongest/targeted") not in found
+    assert found["mnist", "corruptions-detected"] == "not measured"
+
+
+def test_coherence_claims_are_judged_from_the_table_of_coherence():
+    rows = coherent_rows(np.random.default_rng(0))
+    wanted = ("success-follows-similarity", "success-follows-similarity-more", "pairs-more-unequal")
+    found = {f.claim.key: f for f in evaluate(QIN2020, {"coherence": rows}, ("digits",))}
+    assert [found[key].verdict for key in wanted] == ["holds"] * 3
+    assert len(found["success-follows-similarity-more"].compared) == 6
+
+
+def coherent_rows(generator):
+    """The table where CapsNet's success follows similarity, and that of the others hardly differs."""
+    places = generator.normal(size=(10, 2))
+    distances = np.linalg.norm(places[:, None] - places[None], axis=-1)
+    pairs = [(s, i, t) for s in range(10) for i in range(20) for t in range(10) if s != t]
+    source, image, target = torch.tensor(pairs).unbind(1)
+    following = (1 - distances / distances.max()) * 0.95
+    elsewhere = generator.permutation(np.linspace(0.35, 0.65, 100)).reshape(10, 10)
+    outcomes = {}
+    for model, probability in (("capsnet", following), ("cnn_cr", elsewhere), ("cnn_r", elsewhere.T)):
+        hits = generator.random(len(pairs)) < probability[source, target]
+        outcomes[model] = pair_outcomes(source * 20 + image, source, target, torch.from_numpy(hits))
+    table = coherence_table(outcomes, dict.fromkeys(MEASURES, distances))
+    return [{"dataset": "digits", **row} for row in table]
