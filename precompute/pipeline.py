@@ -10,6 +10,8 @@ from precompute.steps import STEPS
 
 DATASETS = ("digits", "mnist", "fashion_mnist")
 MODELS = ("capsnet", "cnn_cr", "cnn_r")
+BLACK_BOX = {"mnist": ("pgd", "r-pgd")}
+"""Attacks that are also made on a substitute, by data set. Source: qin2020, Table 7."""
 BETAS = (0.1, 0.25, 0.4, 0.45, 0.5, 0.52, 0.55, 0.6, 0.75, 0.9)
 """Dense where success falls off: between 0.45 and 0.6 the two sign steps become equal."""
 
@@ -39,13 +41,13 @@ class Profile:
 
 PROFILES = {
     "smoke": Profile("compact", 2, 3, 1, 1, 2, (0.25, 0.5, 0.75)),
-    "demo": Profile("compact", None, 200, 10, 5, 12),
+    "demo": Profile("compact", None, 200, 10, 5, 20),
     "paper": Profile("paper", None, None, 100, 100, 100),
 }
 
-# scikit-learn's digits have 36 test images a class, and their build is to take minutes.
+# scikit-learn's digits have 35 or more test images a class, and their build is to take minutes.
 DIGITS = {
-    "demo": {"steps": 100, "table": 10},
+    "demo": {"steps": 100},
     "paper": {"matrix": 10, "sweep": 10, "table": 16},
 }
 
@@ -63,9 +65,9 @@ RECIPES = {
 }
 
 
-def recipe(dataset: str, model: str, profile: Profile) -> dict[str, Any]:
+def recipe(dataset: str, model: str, profile: Profile, seed: int = 0) -> dict[str, Any]:
     """Training recipe of a model, as JSON."""
-    fields = dict(RECIPES[dataset])
+    fields: dict[str, Any] = {**RECIPES[dataset], "seed": seed}
     if profile.epochs is not None:
         fields["epochs"] = profile.epochs
     return asdict(Recipe(loss="margin" if model == "capsnet" else "cross_entropy", **fields))  # pyright: ignore
@@ -98,9 +100,20 @@ def model_steps(dataset: str, model: str, profile: Profile, digests: dict[str, s
     weights = step(
         f"{model}/weights", "weights", {**common, "recipe": recipe(dataset, model, profile)}, {}, digests
     )
+    # Never attacked itself and never shipped: it stands for what an attacker trains who lacks the weights.
+    other = {**common, "recipe": recipe(dataset, model, profile, seed=1)}
+    substitute = step(f"{model}/substitute", "weights", other, {}, digests)
     clean = step(f"{model}/clean", "clean", common, {"weights": weights}, digests)
 
-    def attacked(name: str, attack: str, choice: dict[str, Any], source: Step | None, keep: bool) -> Step:
+    def attacked(
+        name: str,
+        attack: str,
+        choice: dict[str, Any],
+        source: Step | None,
+        *,
+        keep: bool = False,
+        substitute: Step | None = None,
+    ) -> Step:
         params = {
             **common,
             "attack": attack,
@@ -109,7 +122,8 @@ def model_steps(dataset: str, model: str, profile: Profile, digests: dict[str, s
             "seed": 0,
             "keep_perturbation": keep,
         }
-        inputs = {"weights": weights} | ({"sweep": source} if source else {})
+        given = {"weights": weights, "sweep": source, "substitute": substitute}
+        inputs = {name: made for name, made in given.items() if made}
         return step(f"{model}/{name}", "attacked", params, inputs, digests)
 
     def sweep(name: str, attack: str, targets: str) -> Step:
@@ -133,6 +147,7 @@ def model_steps(dataset: str, model: str, profile: Profile, digests: dict[str, s
     }
     matrix = attacked("matrix", "r-pgd", rows(0, profile.matrix, "all"), beta["targeted"], keep=True)
     found = [weights, clean, *beta.values(), *one_step.values(), matrix]
+    found += [substitute] if dataset in BLACK_BOX else []
     found.append(
         step(
             f"{model}/reconstructions",
@@ -147,8 +162,12 @@ def model_steps(dataset: str, model: str, profile: Profile, digests: dict[str, s
         choice = rows(first, profile.table, targets)
         betas = {"r-fgsm": one_step[mode], "r-bim": beta[mode], "r-pgd": beta[mode]}
         found += [
-            attacked(f"attack/{attack}-{mode}", attack, choice, betas.get(attack), keep=False)
+            attacked(f"attack/{attack}-{mode}", attack, choice, betas.get(attack))
             for attack in ("fgsm", "bim", "pgd", *betas)
+        ]
+        found += [
+            attacked(f"black-box/{attack}-{mode}", attack, choice, betas.get(attack), substitute=substitute)
+            for attack in BLACK_BOX.get(dataset, ())
         ]
     return found
 
@@ -170,9 +189,10 @@ def experiment(dataset: str, profile: str) -> list[Step]:
 
 
 def shipped_names(dataset: str, profile: str) -> list[str]:
-    """Names of what may ship: everything but pictures of data sets that are not ours to pass on."""
+    """Names of what may ship: all but substitutes and pictures of data sets that are not ours to pass on."""
     pictures = data.spec(dataset).pictures_ship
-    return [s.name for s in experiment(dataset, profile) if pictures or s.function != "reconstructions"]
+    found = [s for s in experiment(dataset, profile) if not s.name.endswith("/substitute")]
+    return [s.name for s in found if pictures or s.function != "reconstructions"]
 
 
 def bundle_facts(dataset: str, profile: str) -> dict[str, Any]:

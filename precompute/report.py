@@ -55,8 +55,10 @@ def ours(number: dict[str, Any], rates: dict[str, tuple[Bundle, pd.DataFrame]]) 
     found: pd.DataFrame = table.loc[
         (table["model"] == number["model"]) & (table["metric"] == number["metric"])
     ]
-    for column in ("attack", "mode"):
-        wanted = number[column]
+    for column in ("attack", "mode", "access"):
+        wanted = number.get(column)  # of white-box attacks there is no access, as in older bundles
+        if column not in found and wanted is None:
+            continue
         found = found.loc[found[column].isna() if wanted is None else found[column] == wanted]
     if len(found) != 1:
         return {**nothing, "reason": f"the {bundle.profile} bundle of {dataset} has no such row"}

@@ -121,6 +121,7 @@ def attack_rows(
     job: Job,
     *,
     seed: int,
+    through: ReconstructingNet | None = None,
     name: str = "rows",
     span: tuple[int, int] = (0, 1),
 ) -> dict[str, Tensor]:
@@ -129,6 +130,7 @@ def attack_rows(
     Args:
         attack: Fields may hold one value per row.
         rows: Which test images, labels and targets.
+        through: A substitute that the attack sees in place of the model; the model's own verdicts count.
         span: Which part of the step's progress this is: (number, of how many).
     Returns: perturbation (N, C, H, W), prediction and distance (N,) of the *8-bit* adversarial images.
         Attacks that minimise a norm end just past the border, from where rounding takes many back: their
@@ -146,6 +148,7 @@ def attack_rows(
             part = attack_shard(
                 attack.rows(cut, count),
                 model,
+                model if through is None else through,
                 detector,
                 rows[cut],
                 dataset,
@@ -162,6 +165,7 @@ def attack_rows(
 def attack_shard(
     attack: Attack,
     model: ReconstructingNet,
+    seen: ReconstructingNet,
     detector: ReconstructionDetector,
     rows: Rows,
     dataset: data.Dataset,
@@ -170,7 +174,7 @@ def attack_shard(
     place: tuple[int, int],
     span: tuple[int, int],
 ) -> dict[str, Tensor]:
-    """One shard of `attack_rows`."""
+    """One shard of `attack_rows`; the attack sees the model `seen`."""
 
     def on_step(progress: Progress) -> None:
         within = (place[0] + progress.step / progress.total) / place[1]
@@ -181,7 +185,7 @@ def attack_shard(
     x = dataset.test.x(rows.index).to(where)
     target = None if rows.target is None else rows.target.to(where)
     result = attack(
-        model, x, rows.label.to(where), target=target, index=rows.index, seed=seed, on_step=on_step
+        seen, x, rows.label.to(where), target=target, index=rows.index, seed=seed, on_step=on_step
     )
     bound = attack.bound(x)
     if bound is None:
@@ -198,18 +202,25 @@ def attack_shard(
 
 
 def attacked(params: dict[str, Any], inputs: dict[str, Artifact], job: Job) -> Outcome:
-    """Attack a selection of test images once; beta may come from a sweep on *other* images."""
+    """Attack a selection of test images once; beta may come from a sweep on *other* images.
+
+    With the weights of a substitute this is a black-box attack: images are made on the substitute, and the
+    model is only asked what it sees in them. Source: qin2020, section 3 and appendix G.
+    """
     model = load_model(params, inputs["weights"])
+    through = load_model(params, inputs["substitute"]) if "substitute" in inputs else None
     dataset = data.load(params["dataset"])
     rows = select(dataset.test.labels, params["rows"])
     beta = inputs["sweep"].facts["best_beta"] if "sweep" in inputs else None
-    tensors = attack_rows(make_attack(params, beta), model, rows, dataset, job, seed=params["seed"])
+    attack = make_attack(params, beta)
+    tensors = attack_rows(attack, model, rows, dataset, job, seed=params["seed"], through=through)
     if not params["keep_perturbation"]:
         del tensors["perturbation"]
     facts = {
         "attack": params["attack"],
         "fields": params["fields"],
         "beta": beta,
+        "access": "white_box" if through is None else "black_box",
         "rows": params["rows"],
         "seed": params["seed"],
         "device": describe(device()),

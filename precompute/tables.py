@@ -12,6 +12,8 @@ from precompute.artifact import Artifact
 
 FPRS = (0.0, 0.01, 0.02, 0.03, 0.05, 0.07, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.7, 1.0)
 FPR = 0.05
+ACCESS = {"attack": None, "black-box": "black_box"}
+"""How attacks under these names saw the model: as it is, or through a substitute."""
 
 
 def numbers(value: Rate) -> dict[str, float]:
@@ -45,9 +47,11 @@ def tables(params: dict[str, Any], inputs: dict[str, Artifact]) -> dict[str, pd.
             {**common, "attack": None, "mode": None, "metric": "error_rate", **numbers(errors)}
         )
         for name, artifact in parts.items():
-            if name.startswith("attack/"):
-                attack, mode = name.removeprefix("attack/").rsplit("-", 1)
+            room, _, attacked = name.partition("/")
+            if room in ACCESS:
+                attack, mode = attacked.rsplit("-", 1)
                 row = {**common, "attack": attack, "mode": mode, "beta": artifact.facts["beta"]}
+                row["access"] = ACCESS[room]
                 found["rates"] += rates_of(row, artifact.tensors, theta)
                 found["fpr"] += curve_of(row, artifact.tensors, validation)
             elif name.startswith("beta"):

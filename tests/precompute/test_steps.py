@@ -71,6 +71,30 @@ def test_attacked_keeps_what_the_eight_bit_image_gives(job, weights):
     assert torch.allclose(ReconstructionDetector(model).score(x_adv), t["distance"], atol=1e-4)
 
 
+def test_a_black_box_attack_sees_the_substitute_alone(job, weights, tmp_path):
+    params = {
+        **COMMON,
+        "attack": "pgd",
+        "fields": FIELDS,
+        "rows": ROWS,
+        "seed": 0,
+        "keep_perturbation": True,
+    }
+    other = build("cnn_cr", (1, 28, 28), seed=1)
+    substitute = artifact({name: value.half() for name, value in other.state_dict().items()})
+    attacked = STEPS["attacked"].function
+    outcome = attacked(params, {"weights": weights, "substitute": substitute}, job)
+    alone = Job(Workspace(Folder.open(tmp_path / "alone")))
+    on_substitute = attacked(params, {"weights": substitute}, alone)
+    assert torch.equal(outcome.tensors["perturbation"], on_substitute.tensors["perturbation"])
+    assert (outcome.facts["access"], on_substitute.facts["access"]) == ("black_box", "white_box")
+    model = load_model(COMMON, weights)
+    images = data.load("digits").test.images[outcome.tensors["index"]]
+    x_adv = perturbed(images, outcome.tensors["perturbation"])
+    assert torch.equal(model(x_adv).argmax(1), outcome.tensors["prediction"])
+    assert not torch.equal(outcome.tensors["prediction"], on_substitute.tensors["prediction"])
+
+
 def test_attacks_resume_by_shard_after_a_stop(job, weights):
     model, digits = load_model(COMMON, weights), data.load("digits")
     rows = select(digits.test.labels, ROWS)  # 60 rows: two shards

@@ -9,7 +9,7 @@ from precompute.artifact import Artifact
 from precompute.pipeline import DATASETS, MODELS, PROFILES, experiment, shipped_names
 from precompute.report import PAPERS, report
 from precompute.store import Store
-from precompute.tables import tables
+from precompute.tables import ACCESS, tables
 
 KEYS = {
     "paper", "table", "dataset", "model", "attack", "mode", "metric",
@@ -30,6 +30,7 @@ def made_inputs():
         "test_label": torch.tensor([0, 1, 2, 3]),
     }
     targeted = rows([1, 1, 3, 0], [0, 0, 2, 2], [1, 1, 3, 1], [1.0, 3.0, 2.0, 1.0])
+    through = rows([1, 0, 2, 0], [0, 0, 2, 2], [1, 1, 3, 1], [3.0, 3.0, 2.0, 1.0])
     sweep = {
         "beta": torch.tensor([0.25, 0.5]),
         "prediction": torch.tensor([[1, 0, 3, 0], [1, 1, 2, 2]]),
@@ -41,6 +42,7 @@ def made_inputs():
         "capsnet/clean": Artifact("a", {}, clean, {}, {}),
         "capsnet/attack/r-pgd-targeted": Artifact("b", {}, targeted, {}, {"beta": 0.5}),
         "capsnet/beta": Artifact("c", {}, sweep, {}, {"attack": "r-pgd"}),
+        "capsnet/black-box/r-pgd-targeted": Artifact("e", {}, through, {}, {"beta": 0.5}),
         "capsnet/matrix": Artifact("d", {}, targeted, {}, {}),
     }
 
@@ -50,8 +52,26 @@ def made():
     return tables({"dataset": "mnist", "profile": "demo", "models": ["capsnet"]}, made_inputs())
 
 
+def test_attacks_through_a_substitute_are_told_apart(made):
+    found = made["rates"][made["rates"]["access"] == "black_box"].set_index("metric")
+    assert (found.loc["success_rate", "k"], found.loc["undetected_rate", "k"]) == (1, 0)
+
+
+def test_mnist_is_attacked_through_substitutes_that_never_ship():
+    steps = {s.name: s for s in experiment("mnist", "demo")}
+    for model in MODELS:
+        substitute = steps[f"{model}/substitute"]
+        assert substitute.params["recipe"] == {**steps[f"{model}/weights"].params["recipe"], "seed": 1}
+        for name in ("pgd-targeted", "pgd-untargeted", "r-pgd-targeted", "r-pgd-untargeted"):
+            white, black = steps[f"{model}/attack/{name}"], steps[f"{model}/black-box/{name}"]
+            assert black.inputs["substitute"].key == substitute.key
+            assert (black.params, black.inputs["weights"].key) == (white.params, white.inputs["weights"].key)
+    assert not [name for name in shipped_names("mnist", "demo") if "substitute" in name]
+
+
 def test_rates_are_counted_over_all_inputs(made):
-    found = made["rates"].set_index("metric")
+    rates = made["rates"]
+    found = rates[rates["access"].isna()].set_index("metric")
     assert (found.loc["error_rate", "k"], found.loc["error_rate", "n"]) == (1, 4)
     assert (found.loc["success_rate", "k"], found.loc["success_rate", "n"]) == (3, 4)
     assert found.loc["undetected_rate", "k"] == 2
@@ -76,7 +96,7 @@ def test_sweep_has_every_beta_and_the_best_per_image(made):
 
 
 def test_curve_falls_to_what_lies_below_all_clean_images(made):
-    curve = made["fpr"].set_index("fpr")
+    curve = made["fpr"][made["fpr"]["access"].isna()].set_index("fpr")
     assert curve.loc[1.0, "k"] == 1, "theta lies just below the nearest clean image"
     assert curve.loc[0.0, "k"] == 3
     assert curve.loc[0.05, "k"] == 2
@@ -134,7 +154,7 @@ def test_experiments_choose_beta_on_other_images_than_they_report(dataset, profi
         for step in steps:
             if step.name.startswith(f"{model}/") and "rows" in step.params:
                 row = step.params["rows"]
-                kind = "table" if "/attack/" in step.name else step.name.split("/")[1].split("-")[0]
+                kind = "table" if step.name.split("/")[1] in ACCESS else step.name.split("/")[1].split("-")[0]
                 spans.setdefault(kind, set()).add((row["first"], row["first"] + row["per_class"]))
         assert set(spans) == {"matrix", "beta", "table"}
         (matrix,), (sweep,), (table,) = spans["matrix"], spans["beta"], spans["table"]
