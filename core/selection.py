@@ -37,8 +37,9 @@ def select(labels: Tensor, choice: Mapping[str, Any], n_classes: int = 10) -> Ro
 
     Args:
         labels: Labels of the test split, (N,).
-        choice: `first` and `per_class`: which images of each class; `targets`: "all" (nine rows an image),
-            "random" (one, uniform over the other nine, keyed by `seed` and the image's index) or "none".
+        choice: `first` and `per_class`: which images of each class, None for all from the first on;
+            `targets`: "all" (nine rows an image), "random" (one, uniform over the other nine, keyed by `seed`
+            and the image's index) or "none".
         n_classes: J.
     Returns: Rows sorted by label, then image, then target.
     Raises: ValueError: when a class has too few images, or `targets` is none of these.
@@ -48,8 +49,8 @@ def select(labels: Tensor, choice: Mapping[str, Any], n_classes: int = 10) -> Ro
         raise ValueError(f"expected targets all, random or none, got {targets!r}")
     index: list[int] = []
     for label in range(n_classes):
-        of_class = torch.nonzero(labels == label).flatten()[first : first + per_class].tolist()
-        if len(of_class) < per_class:
+        of_class = torch.nonzero(labels == label).flatten()[first:][:per_class].tolist()
+        if per_class is not None and len(of_class) < per_class:
             raise ValueError(
                 f"expected {first + per_class} test images of class {label}, got {first + len(of_class)}"
             )

@@ -4,6 +4,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from core import data
+from core.data.corruptions import CORRUPTIONS
 from core.training import Recipe
 from precompute.graph import Step
 from precompute.steps import STEPS
@@ -12,6 +13,8 @@ DATASETS = ("digits", "mnist", "fashion_mnist")
 MODELS = ("capsnet", "cnn_cr", "cnn_r")
 BLACK_BOX = {"mnist": ("pgd", "r-pgd")}
 """Attacks that are also made on a substitute, by data set. Source: qin2020, Table 7."""
+CORRUPTED = ("mnist",)
+"""Data sets whose test images are corrupted too: that of Table 2."""
 BETAS = (0.1, 0.25, 0.4, 0.45, 0.5, 0.52, 0.55, 0.6, 0.75, 0.9)
 """Dense where success falls off: between 0.45 and 0.6 the two sign steps become equal."""
 
@@ -28,6 +31,7 @@ class Profile:
             for the choice of beta, and for the tables. The three sets are disjoint: beta is never chosen on
             the images that a table reports.
         betas: Of the sweep.
+        corrupted: Test images of each class that are corrupted in every way; None for all.
     """
 
     size: str
@@ -37,11 +41,12 @@ class Profile:
     sweep: int
     table: int
     betas: tuple[float, ...] = BETAS
+    corrupted: int | None = None
 
 
 PROFILES = {
-    "smoke": Profile("compact", 2, 3, 1, 1, 2, (0.25, 0.5, 0.75)),
-    "demo": Profile("compact", None, 200, 10, 5, 20),
+    "smoke": Profile("compact", 2, 3, 1, 1, 2, (0.25, 0.5, 0.75), corrupted=2),
+    "demo": Profile("compact", None, 200, 10, 5, 20, corrupted=100),
     "paper": Profile("paper", None, None, 100, 100, 100),
 }
 
@@ -89,12 +94,12 @@ def attack_fields(spec: data.DatasetSpec, attack: str, steps: int) -> dict[str, 
 
 
 def model_steps(dataset: str, model: str, profile: Profile, digests: dict[str, str]) -> list[Step]:
-    """All steps of one model: train, calibrate, sweep beta, attack."""
+    """All steps of one model: train, calibrate, sweep beta, attack, corrupt."""
     spec = data.spec(dataset)
     common = {"dataset": dataset, "model": model, "size": profile.size}
     steps = profile.steps or spec.steps
 
-    def rows(first: int, per_class: int, targets: str) -> dict[str, Any]:
+    def rows(first: int, per_class: int | None, targets: str) -> dict[str, Any]:
         return {"first": first, "per_class": per_class, "targets": targets, "seed": 0}
 
     weights = step(
@@ -157,6 +162,16 @@ def model_steps(dataset: str, model: str, profile: Profile, digests: dict[str, s
             digests,
         )
     )
+    if dataset in CORRUPTED:
+        params = {
+            **common,
+            "corruptions": list(CORRUPTIONS),
+            "rows": rows(0, profile.corrupted, "none"),
+            "seed": 0,
+        }
+        found.append(
+            step(f"{model}/corrupted", "corrupted", params, {"weights": weights, "clean": clean}, digests)
+        )
     first = profile.matrix + profile.sweep
     for mode, targets in (("targeted", "random"), ("untargeted", "none")):
         choice = rows(first, profile.table, targets)
@@ -183,7 +198,7 @@ def experiment(dataset: str, profile: str) -> list[Step]:
     steps = [
         s for model in MODELS for s in model_steps(dataset, model, profile_of(dataset, profile), digests)
     ]
-    named = {s.name: s for s in steps if s.function in ("clean", "attacked", "sweep")}
+    named = {s.name: s for s in steps if s.function in ("clean", "attacked", "sweep", "corrupted")}
     params = {"dataset": dataset, "profile": profile, "models": list(MODELS)}
     return [*steps, step("results", "results", params, named, {})]
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import pandas as pd
 
+from core.data.specs import OFFICIAL
 from precompute.bundle import Bundle
 from precompute.pipeline import DATASETS
 from precompute.store import Store
@@ -26,7 +27,7 @@ def report(store: Store, paper: str = "qin2020") -> list[dict[str, Any]]:
         store: Where the bundles are; for each data set the best profile there is counts.
         paper: One of `papers()`.
     Returns: Rows with paper, table, dataset, model, attack, mode, metric, published, ours, low, high (these
-        four in percent), n, profile, reason.
+        four in percent), n, profile (with the copy of the data, where that is not the official one), reason.
     Raises: ValueError: for a paper that is not known.
     """
     if paper not in papers():
@@ -67,4 +68,10 @@ def ours(number: dict[str, Any], rates: dict[str, tuple[Bundle, pd.DataFrame]]) 
         name: round(100 * float(row[column]), 2)
         for name, column in (("ours", "value"), ("low", "low"), ("high", "high"))
     }
-    return {**percent, "n": int(row["n"]), "profile": bundle.profile, "reason": None}
+    return {**percent, "n": int(row["n"]), "profile": profile_and_copy(bundle), "reason": None}
+
+
+def profile_and_copy(bundle: Bundle) -> str:
+    """The profile, and the copy of the data where that is not the official one."""
+    copy = bundle.facts.get("data_copy", OFFICIAL)
+    return bundle.profile if copy == OFFICIAL else f"{bundle.profile}, {copy}"

@@ -8,9 +8,10 @@ from torch import Tensor
 
 from core import data
 from core.attacks import ATTACKS, Attack, Progress, predict
+from core.data.corruptions import corrupt
 from core.detectors import ReconstructionDetector
-from core.images import LEVELS, to_uint8
-from core.metrics import rate, succeeded, undetected_rate
+from core.images import LEVELS, from_uint8, to_uint8
+from core.metrics import rate, succeeded, success_rate, undetected_rate
 from core.models import ReconstructingNet, build
 from core.runtime import configure, describe, device, gradient_precision
 from core.selection import Rows, select
@@ -229,6 +230,42 @@ def attacked(params: dict[str, Any], inputs: dict[str, Artifact], job: Job) -> O
     return Outcome(tensors | rows.tensors(), facts=facts)
 
 
+def corrupted(params: dict[str, Any], inputs: dict[str, Artifact], job: Job) -> Outcome:
+    """Predictions and distances on corrupted test images, which are made anew wherever they are shown."""
+    model = load_model(params, inputs["weights"])
+    detector = ReconstructionDetector(model)
+    test = data.load(params["dataset"]).test
+    rows = select(test.labels, params["rows"])
+    threshold = inputs["clean"].facts["threshold"]
+    names: list[str] = params["corruptions"]
+    found: list[dict[str, Tensor]] = []
+    rates: dict[str, dict[str, Any]] = {}
+    for number, name in enumerate(names):
+        job.progress(number, len(names), name)
+        shard = job.workspace.shard(f"corruption-{number}")
+        part = shard.load()
+        if part is None:
+            images = corrupt(test.images[rows.index], name, rows.index, params["seed"])
+            x = from_uint8(images).to(device())
+            part = {"prediction": predict(model, x).cpu(), "distance": detector.score(x).cpu()}
+            shard.save(part)
+        found.append(part)
+        wrong = success_rate(part["prediction"], rows.label)
+        missed = undetected_rate(part["prediction"], part["distance"], threshold, rows.label)
+        rates[name] = {"error_rate": wrong.value, "undetected_rate": missed.value, "n": wrong.n}
+    tensors = {key: torch.stack([part[key] for part in found]) for key in ("prediction", "distance")}
+    facts = {
+        "corruptions": names,
+        "rates": rates,
+        "threshold": threshold,
+        "fpr": FPR,
+        "rows": params["rows"],
+        "seed": params["seed"],
+        "device": describe(device()),
+    }
+    return Outcome(tensors | rows.tensors(), facts=facts)
+
+
 def sweep(params: dict[str, Any], inputs: dict[str, Artifact], job: Job) -> Outcome:
     """Attack the same images at every beta; the best one has the highest undetected rate at a 5 % FPR."""
     model = load_model(params, inputs["weights"])
@@ -298,6 +335,7 @@ STEPS = {
     "clean": StepFunction(clean, 1, gpu=True),
     "attacked": StepFunction(attacked, 1, gpu=True),
     "sweep": StepFunction(sweep, 1, gpu=True),
+    "corrupted": StepFunction(corrupted, 1, gpu=True),
     "reconstructions": StepFunction(reconstructions, 1),
     "results": StepFunction(results, 1),
 }

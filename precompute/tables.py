@@ -56,6 +56,8 @@ def tables(params: dict[str, Any], inputs: dict[str, Artifact]) -> dict[str, pd.
                 found["fpr"] += curve_of(row, artifact.tensors, validation)
             elif name.startswith("beta"):
                 found["beta"] += sweep_of(common, artifact, theta)
+            elif name == "corrupted":
+                found["rates"] += corrupted_of(common, artifact, theta)
         found["matrix"] += matrix_of(common, parts["matrix"].tensors, theta)
     return {name: pd.DataFrame(rows) for name, rows in found.items()}
 
@@ -69,6 +71,19 @@ def rates_of(row: dict[str, Any], tensors: dict[str, Tensor], theta: float) -> l
         {**row, "metric": "success_rate", "fpr": FPR, **numbers(success)},
         {**row, "metric": "undetected_rate", "fpr": FPR, **numbers(undetected)},
     ]
+
+
+def corrupted_of(common: dict[str, Any], artifact: Artifact, theta: float) -> list[dict[str, Any]]:
+    """Error and undetected rate of every corruption, whose name is the attack."""
+    tensors, rows = artifact.tensors, []
+    names: list[str] = artifact.facts["corruptions"]
+    for name, prediction, distance in zip(names, tensors["prediction"], tensors["distance"], strict=True):
+        row = {**common, "attack": name, "mode": None}
+        wrong = success_rate(prediction, tensors["label"])
+        missed = undetected_rate(prediction, distance, theta, tensors["label"])
+        rows.append({**row, "metric": "error_rate", **numbers(wrong)})
+        rows.append({**row, "metric": "undetected_rate", "fpr": FPR, **numbers(missed)})
+    return rows
 
 
 def curve_of(row: dict[str, Any], tensors: dict[str, Tensor], validation: Tensor) -> list[dict[str, Any]]:

@@ -12,8 +12,8 @@ TITLES = {
     "r-fgsm": "R-FGSM", "r-bim": "R-BIM", "r-pgd": "R-PGD",
 }  # fmt: skip
 CORRUPTIONS = (
-    "gaussian_noise", "gaussian_blur", "line", "dotted_line", "elastic_transform", "saturate", "jpeg",
-    "quantize", "shear", "spatter", "rotate", "contrast", "inverse", "canny_edges", "fog", "frost", "zigzag",
+    "Gaussian Noise", "Gaussian Blur", "Line", "Dotted Line", "Elastic Transform", "Saturate", "JPEG",
+    "Quantize", "Sheer", "Spatter", "Rotate", "Contrast", "Inverse", "Canny Edge", "Fog", "Frost", "Zigzag",
 )  # fmt: skip
 """Columns of Table 2, by the names that rows have as their `attack`."""
 SMALL = 0.05

@@ -45,6 +45,14 @@ def test_slices_keep_rows_together():
     assert len(rows.index) == len(rows.label) == len(rows.target) == 4
 
 
+def test_all_images_of_classes_that_are_not_alike():
+    labels = torch.tensor([3, *range(10), 3, 9])
+    rows = select(labels, choice(per_class=None, targets="none"))
+    assert sorted(rows.index.tolist()) == list(range(13))
+    assert rows.index[3:6].tolist() == [0, 4, 11]
+    assert select(labels, choice(first=1, per_class=None, targets="none")).index.tolist() == [4, 11, 12]
+
+
 def test_too_few_images_and_bad_targets_are_told():
     with pytest.raises(ValueError, match="expected 25 test images of class 0, got 20"):
         select(LABELS, choice(first=5, per_class=20))

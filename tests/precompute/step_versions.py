@@ -3,7 +3,7 @@
 The code of a step is its function and whatever of `precompute.steps`, `precompute.tables` and `core` that
 function reaches by name: functions, whole classes, constants. What cannot change a result is left out:
 docstrings, comments, layout, annotations. So is `core.data`, because the digest of the data is part of every
-step's key.
+step's key, except for what is made of the data, the corruptions.
 
 As a program it records the code as it is now: `make versions`.
 """
@@ -21,6 +21,7 @@ RECORD = Path(__file__).with_name("step_versions.json")
 TABLE = "precompute.steps"
 FOLLOWED = ("precompute.steps", "precompute.tables", "core")
 NOT_FOLLOWED = ("core.data",)
+FOLLOWED_ALL_THE_SAME = ("core.data.corruptions",)
 Name = tuple[str, str]
 """Module and name of a definition."""
 
@@ -28,6 +29,13 @@ Name = tuple[str, str]
 def inside(module, roots):
     """Whether a module is one of these, or in one."""
     return any(module == root or module.startswith(f"{root}.") for root in roots)
+
+
+def followed(module):
+    """Whether the code of a module is looked at."""
+    return inside(module, FOLLOWED_ALL_THE_SAME) or (
+        inside(module, FOLLOWED) and not inside(module, NOT_FOLLOWED)
+    )
 
 
 class Bare(ast.NodeTransformer):
@@ -130,7 +138,7 @@ class Code:
 
     def resolve(self, module, name):
         """Where a name of a module is defined, or None when that is not followed."""
-        while inside(module, FOLLOWED) and not inside(module, NOT_FOLLOWED):
+        while followed(module):
             found = self.module(module)
             if found is None:
                 return None
@@ -140,7 +148,7 @@ class Code:
                 return None
             module, name = found.imports[name]
             if self.module(f"{module}.{name}") is not None and inside(f"{module}.{name}", FOLLOWED):
-                if inside(f"{module}.{name}", NOT_FOLLOWED):
+                if not followed(f"{module}.{name}"):
                     return None
                 raise ValueError(
                     f"expected names imported from {module}.{name}, got the module; import what is used, "

@@ -68,7 +68,7 @@ def test_steps_run_the_code_that_was_recorded_with_their_versions():
 
 def test_the_code_of_the_real_steps_is_found():
     steps = Code().steps()
-    assert set(steps) == {"weights", "clean", "attacked", "sweep", "reconstructions", "results"}
+    assert set(steps) == {"weights", "clean", "attacked", "sweep", "corrupted", "reconstructions", "results"}
     assert {"core.training.train", "core.models.routing.Routing"} <= steps["weights"]["parts"].keys()
     assert {
         "core.attacks.gradient.GradientAttack",
@@ -76,6 +76,8 @@ def test_the_code_of_the_real_steps_is_found():
         "precompute.steps.eight_bit",
     } <= (steps["attacked"]["parts"].keys())
     assert "precompute.tables.matrix_of" in steps["results"]["parts"]
+    assert "core.data.corruptions.plasma" in steps["corrupted"]["parts"]
+    assert not any(part.startswith("core.data") for part in steps["attacked"]["parts"])
     assert "core.training.train" not in steps["attacked"]["parts"], "its inputs' keys hold what trained them"
 
 

@@ -5,6 +5,7 @@ import torch
 
 from core import data
 from core.attacks import ReconstructivePGD
+from core.data.corruptions import corrupt
 from core.detectors import ReconstructionDetector
 from core.metrics import undetected_rate
 from core.models import build
@@ -137,6 +138,57 @@ def test_sweep_picks_the_beta_that_is_seen_least(job, weights):
     ]
     assert outcome.facts["best_beta"] == params["betas"][found.index(max(found))] or len(set(found)) < 3
     assert not torch.equal(t["distance"][0], t["distance"][2])
+
+
+def test_corrupted_measures_the_same_images_in_every_way(job, weights):
+    params = {
+        **COMMON,
+        "corruptions": ["Clean", "Inverse", "Line"],
+        "rows": {"first": 1, "per_class": 3, "targets": "none", "seed": 0},
+        "seed": 4,
+    }
+    clean = artifact(facts={"threshold": 7.5})
+    outcome = STEPS["corrupted"].function(params, {"weights": weights, "clean": clean}, job)
+    t, digits, model = outcome.tensors, data.load("digits"), load_model(COMMON, weights)
+    assert t["prediction"].shape == t["distance"].shape == (3, 30)
+    assert t["distance"].dtype == torch.float32
+    assert torch.equal(digits.test.labels[t["index"]], t["label"])
+    assert set(t) == {"prediction", "distance", "index", "label", "target"}, "no pictures"
+    images = digits.test.images[t["index"]]
+    pictures = [images, 255 - images, corrupt(images, "Line", t["index"], 4)]
+    for k, (name, picture) in enumerate(zip(params["corruptions"], pictures, strict=True)):
+        x = picture / 255
+        assert torch.equal(model(x).argmax(1), t["prediction"][k])
+        assert torch.allclose(ReconstructionDetector(model).score(x), t["distance"][k], atol=1e-4)
+        wrong = t["prediction"][k] != t["label"]
+        rates = outcome.facts["rates"][name]
+        assert rates["n"] == 30
+        assert rates["error_rate"] == pytest.approx(wrong.double().mean().item())
+        missed = (wrong & (t["distance"][k] <= 7.5)).double().mean().item()
+        assert rates["undetected_rate"] == pytest.approx(missed)
+    assert not torch.equal(t["distance"][0], t["distance"][2])
+
+
+def test_corrupted_goes_on_after_a_stop(job, weights, monkeypatch):
+    rows = {**ROWS, "targets": "none"}
+    params = {**COMMON, "corruptions": ["Clean", "Fog", "Line"], "rows": rows, "seed": 0}
+    inputs = {"weights": weights, "clean": artifact(facts={"threshold": 7.5})}
+
+    def stop(done: float, total: float, note: str) -> None:
+        if note == "Line":
+            raise Stopped
+
+    job.notify = stop
+    monkeypatch.setattr("precompute.work.TELL_SECONDS", 0)
+    with pytest.raises(Stopped):
+        STEPS["corrupted"].function(params, inputs, job)
+    job.notify = lambda *_: None
+    asked = []
+    monkeypatch.setattr("precompute.steps.corrupt", lambda *a: asked.append(a[1]) or corrupt(*a))
+    resumed = STEPS["corrupted"].function(params, inputs, job)
+    assert asked == ["Line"]
+    fresh = STEPS["corrupted"].function(params, inputs, Job(Workspace(job.workspace._folder / "other")))
+    assert all(torch.equal(resumed.tensors[name], fresh.tensors[name]) for name in fresh.tensors)
 
 
 def test_clean_measures_validation_for_theta_and_test_for_the_error(job, weights):

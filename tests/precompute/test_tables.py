@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from core.data.corruptions import CORRUPTIONS
 from core.metrics import wilson
 from precompute.artifact import Artifact
 from precompute.pipeline import DATASETS, MODELS, PROFILES, experiment, shipped_names
@@ -38,12 +39,18 @@ def made_inputs():
         "label": targeted["label"],
         "target": targeted["target"],
     }
+    corrupted = {
+        "prediction": torch.tensor([[0, 1, 2, 9], [5, 5, 5, 5]]),
+        "distance": torch.tensor([[1.0, 1.0, 9.0, 3.0], [2.0, 1.0, 2.5, 1.5]]),
+        "label": torch.tensor([0, 1, 2, 5]),
+    }
     return {
         "capsnet/clean": Artifact("a", {}, clean, {}, {}),
         "capsnet/attack/r-pgd-targeted": Artifact("b", {}, targeted, {}, {"beta": 0.5}),
         "capsnet/beta": Artifact("c", {}, sweep, {}, {"attack": "r-pgd"}),
         "capsnet/black-box/r-pgd-targeted": Artifact("e", {}, through, {}, {"beta": 0.5}),
         "capsnet/matrix": Artifact("d", {}, targeted, {}, {}),
+        "capsnet/corrupted": Artifact("e", {}, corrupted, {}, {"corruptions": ["Clean", "Canny Edge"]}),
     }
 
 
@@ -71,13 +78,28 @@ def test_mnist_is_attacked_through_substitutes_that_never_ship():
 
 def test_rates_are_counted_over_all_inputs(made):
     rates = made["rates"]
-    found = rates[rates["access"].isna()].set_index("metric")
+    standard = rates["attack"].isna() | (rates["attack"] == "r-pgd")
+    found = rates[standard & rates["access"].isna()].set_index("metric")
     assert (found.loc["error_rate", "k"], found.loc["error_rate", "n"]) == (1, 4)
     assert (found.loc["success_rate", "k"], found.loc["success_rate", "n"]) == (3, 4)
     assert found.loc["undetected_rate", "k"] == 2
     assert (found.loc["undetected_rate", "low"], found.loc["undetected_rate", "high"]) == pytest.approx(
         wilson(2, 4)
     )
+
+
+def test_corruptions_are_rows_without_a_mode(made):
+    rates = made["rates"]
+    found = rates[rates["attack"].isin(["Clean", "Canny Edge"])]
+    assert found["mode"].isna().all()
+    assert found["n"].tolist() == [4] * 4
+    counts = dict(zip(zip(found["attack"], found["metric"], strict=True), found["k"], strict=True))
+    assert counts == {
+        ("Clean", "error_rate"): 1,
+        ("Clean", "undetected_rate"): 0,  # the one that is misread lies above theta
+        ("Canny Edge", "error_rate"): 3,
+        ("Canny Edge", "undetected_rate"): 2,
+    }
 
 
 def test_matrix_counts_pairs(made):
@@ -105,13 +127,13 @@ def test_curve_falls_to_what_lies_below_all_clean_images(made):
 def test_report_has_every_published_number_and_a_reason_where_ours_is_missing(tmp_path):
     store = Store(tmp_path, bundles=[])
     found = report(store)
-    assert len(found) == 48 + 36 + 9 + 144 + 108
+    assert len(found) == 48 + 108 + 36 + 9 + 144 + 108
     assert all(set(row) == KEYS for row in found)
     assert all(row["ours"] is None and row["reason"] for row in found)
     reasons = {row["dataset"]: row["reason"] for row in found if row["attack"] == "pgd"}
     assert "python -m precompute build mnist" in reasons["mnist"]
     assert "not among the data sets" in reasons["svhn"]
-    assert {row["table"] for row in found} == {"1", "3", "4", "5", "6"}
+    assert {row["table"] for row in found} == {"1", "2", "3", "4", "5", "6"}
     with pytest.raises(ValueError, match="expected a paper among .*qin2020.*, got 'nobody2001'"):
         report(store, "nobody2001")
 
@@ -129,6 +151,20 @@ def test_report_takes_ours_from_a_bundle(tmp_path, made):
     assert (row["ours"], row["n"], row["profile"], row["reason"]) == (50.0, 4, "demo", None)
     assert row["published"] == 33.7
     assert row["low"] < 50 < row["high"]
+    canny = [row for row in report(store) if (row["attack"], row["model"]) == ("Canny Edge", "capsnet")]
+    assert [(row["metric"], row["published"], row["ours"], row["n"]) for row in canny] == [
+        ("error_rate", 21.5, 75.0, 4),
+        ("undetected_rate", 0.0, 50.0, 4),
+    ]
+
+
+def test_report_names_a_copy_that_is_not_the_official_one(tmp_path, made):
+    store = Store(tmp_path, bundles=[])
+    store.publish("results-key", {"function": "results"}, tables=made)
+    for copy, profile in (("official files", "demo"), ("subset of 9 + 3", "demo, subset of 9 + 3")):
+        store.set_bundle("mnist", "demo", {"results": "results-key"}, {"data_copy": copy})
+        found = {row["profile"] for row in report(store) if row["ours"] is not None}
+        assert found == {profile}
 
 
 def test_published_numbers_are_the_papers():
@@ -139,6 +175,12 @@ def test_published_numbers_are_the_papers():
     }
     assert len(by) == len(numbers)
     assert by["1", "mnist", "cnn_r", "cw", "untargeted", "undetected_rate"] == 63
+    names = list(CORRUPTIONS)
+    assert [n["attack"] for n in numbers if n["table"] == "2"] == [n for n in names * 3 for _ in range(2)]
+    assert by["2", "mnist", "capsnet", "Clean", None, "undetected_rate"] == 0.2
+    assert by["2", "mnist", "capsnet", "Zigzag", None, "error_rate"] == 16.9
+    assert by["2", "mnist", "cnn_cr", "Contrast", None, "undetected_rate"] == 32.6
+    assert by["2", "mnist", "cnn_r", "Rotate", None, "undetected_rate"] == 3.4
     assert by["3", "fashion_mnist", "capsnet", "r-pgd", "targeted", "success_rate"] == 53.7
     assert by["4", "svhn", "capsnet", None, None, "error_rate"] == 10.7
     assert by["5", "fashion_mnist", "cnn_cr", "bim", "untargeted", "undetected_rate"] == 25
@@ -152,7 +194,7 @@ def test_experiments_choose_beta_on_other_images_than_they_report(dataset, profi
     for model in MODELS:
         spans = {}
         for step in steps:
-            if step.name.startswith(f"{model}/") and "rows" in step.params:
+            if step.name.startswith(f"{model}/") and step.function in ("attacked", "sweep"):
                 row = step.params["rows"]
                 kind = "table" if step.name.split("/")[1] in ACCESS else step.name.split("/")[1].split("-")[0]
                 spans.setdefault(kind, set()).add((row["first"], row["first"] + row["per_class"]))
@@ -172,6 +214,21 @@ def test_demo_keeps_the_papers_epsilons_and_enough_iterations():
     paper = {s.name: s for s in experiment("mnist", "paper")}
     assert paper["capsnet/matrix"].params["fields"]["steps"] == 1000
     assert paper["capsnet/weights"].params["size"] == "paper"
+
+
+def test_all_corruptions_of_mnist_alone():
+    for profile, per_class in (("smoke", 2), ("demo", 100), ("paper", None)):
+        steps = {s.name: s for s in experiment("mnist", profile)}
+        for model in MODELS:
+            step = steps[f"{model}/corrupted"]
+            assert step.params["corruptions"] == list(CORRUPTIONS)
+            assert step.params["rows"] == {"first": 0, "per_class": per_class, "targets": "none", "seed": 0}
+            assert set(step.inputs) == {"weights", "clean"}
+            assert step.inputs["clean"] is steps[f"{model}/clean"]
+            assert step.name in steps["results"].inputs
+            assert step.name in shipped_names("mnist", profile), "numbers, no pictures"
+    others = [step for name in ("digits", "fashion_mnist") for step in experiment(name, "demo")]
+    assert not any(step.function == "corrupted" for step in others)
 
 
 def test_pictures_ship_for_digits_alone():

@@ -9,6 +9,7 @@ import torch
 from core.claims import QIN2020, evaluate
 from core.claims.qin2020 import CORRUPTIONS
 from core.coherence import MEASURES, coherence_table, pair_outcomes
+from core.data import corruptions
 
 PAPER = Path(__file__).parents[3] / "assets" / "papers" / "qin2020.json"
 DATASETS = ("mnist", "fashion_mnist", "svhn")
@@ -35,7 +36,7 @@ def test_keys_are_unique_and_every_claim_says_where_it_is_made():
     assert max(Counter(claim.key for claim in QIN2020).values()) == 1
     assert all(claim.sentence.endswith(".") and "section" in claim.source for claim in QIN2020)
     assert {claim.table for claim in QIN2020} == {"rates", "fpr", "coherence", "judges"}
-    assert len(CORRUPTIONS) == 17
+    assert ("Clean", *CORRUPTIONS) == tuple(corruptions.CORRUPTIONS)
 
 
 def test_the_papers_own_numbers_are_judged_as_the_paper_reads_them(published):
