@@ -11,7 +11,16 @@ from app.ui.page import Opened, open_page
 from app.ui.status import status_line
 from core.attacks import ATTACK_TITLES
 from core.figures.curves import BetaPoint, beta_chart, beta_table, fpr_chart, fpr_table
-from core.figures.distances import Bar, common_edges, distance_chart, histogram
+from core.figures.distances import (
+    CLASS_COLOURS,
+    OTHER,
+    OWN,
+    Bar,
+    by_class,
+    common_edges,
+    distance_chart,
+    histogram,
+)
 from core.figures.style import CLEAN_COLOUR, GREY, OUTCOME_COLOURS, Record, in_words
 from core.models import TITLES
 
@@ -22,8 +31,6 @@ the line in the histograms, the points on the curve and the rates against β mov
 """
 CLEAN, WORKED, FAILED = "clean", "attack worked", "attack failed"
 GROUPS = {CLEAN: CLEAN_COLOUR, WORKED: OUTCOME_COLOURS["undetected"], FAILED: GREY}
-OWN, OTHER = "its own class", "another class"
-CLASS_GROUPS = {OWN: CLEAN_COLOUR, OTHER: OUTCOME_COLOURS["undetected"]}
 UPTO = {"10 %": 0.1, "50 %": 0.5}
 TARGETED, UNTARGETED = "Targeted", "Untargeted"
 
@@ -181,8 +188,7 @@ def show_classes(page: Opened) -> list[Record]:
     for model in models:
         clean = page.clean(model)
         assert clean.by_class is not None
-        own = torch.nn.functional.one_hot(clean.label, clean.by_class.shape[1]).bool()
-        parts[model] = {OWN: clean.by_class[own], OTHER: clean.by_class[~own]}
+        parts[model] = by_class(clean.by_class, clean.label)
     edges = common_edges([part for groups in parts.values() for part in groups.values()])
     bars = {model: histogram(groups, edges) for model, groups in parts.items()}
     highest = 1.08 * max(bar.share for found in bars.values() for bar in found)
@@ -190,7 +196,7 @@ def show_classes(page: Opened) -> list[Record]:
         own, other = (float(parts[model][name].median()) for name in (OWN, OTHER))
         chart = distance_chart(
             bars[model],
-            CLASS_GROUPS,
+            CLASS_COLOURS,
             title=TITLES[model],
             threshold=page.threshold(model),
             highest_share=highest,

@@ -25,18 +25,20 @@ class Verdicts:
 
     Attributes:
         judge: Its name.
-        target, source: Share that it takes for the class aimed at, and for the true class.
-        other: Share that it takes for another class; of the majority, also where there is none.
+        target, source, other: Share that it takes for the class aimed at, for the true class, and for
+            another.
+        split: Share on which a majority of judges does not come about; none of a single judge.
     """
 
     judge: str
     target: Rate
     source: Rate
     other: Rate
+    split: Rate
 
     def parts(self) -> dict[str, Rate]:
-        """The three shares by what was seen."""
-        return {"target": self.target, "source": self.source, "other": self.other}
+        """The shares by what was seen; together all."""
+        return {"target": self.target, "source": self.source, "other": self.other, "split": self.split}
 
     def records(self) -> list[dict[str, Any]]:
         """As rows of a table, one a share."""
@@ -116,10 +118,12 @@ def verdicts(predictions: Mapping[str, Tensor], source: Tensor, target: Tensor) 
             "or say that no attack went undetected"
         )
     said = {**predictions, MAJORITY: majority(torch.stack(list(predictions.values())))}
-    return [
-        Verdicts(name, rate(seen == target), rate(seen == source), rate((seen != target) & (seen != source)))
-        for name, seen in said.items()
-    ]
+    found: list[Verdicts] = []
+    for name, seen in said.items():
+        split = seen == NONE
+        other = (seen != target) & (seen != source) & ~split
+        found.append(Verdicts(name, rate(seen == target), rate(seen == source), rate(other), rate(split)))
+    return found
 
 
 def agreement(predictions: Tensor, index: Tensor, n_classes: int = 10, *, seed: int = 0) -> Agreement:

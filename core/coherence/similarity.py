@@ -16,7 +16,7 @@ Matrix = NDArray[np.float64]
 MEASURES = {
     "means": "distance of class means",
     "neighbours": "distance to the nearest image",
-    "embedding": "distance of class means in a discriminant embedding",
+    "embedding": "distance of class means, discriminants",
 }
 """Ways to measure how alike classes are, with their titles."""
 

@@ -1,4 +1,4 @@
-"""Undetected rate against false-positive rate (qin2020, Fig. 2), and rates against beta (qin2020, Fig. 9)."""
+"""Undetected rate against false-positive rate (qin2020, Figs. 2 and 3), and rates against beta (Fig. 9)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ from core.metrics import Rate, rate, undetected_curve
 
 @dataclass(frozen=True)
 class FprPoint:
-    """The undetected rate of one model at one false-positive rate."""
+    """The undetected rate of one model, or of one kind of access to it, at one false-positive rate."""
 
     model: str
     fpr: float
@@ -57,7 +57,7 @@ def fpr_table(
     """The undetected rate of one model at many false-positive rates.
 
     Args:
-        model: Its title.
+        model: Its title; or "white box" or "black box", where those are compared on one model.
         clean: Clean validation distances (Nv,).
         distance, success: Of the attacked images, (N,).
         fprs: Where.
@@ -88,7 +88,7 @@ def fpr_chart(
         fpr: The chosen rate.
         upto: Where the x axis ends; None for the largest rate.
         height: Of the chart, in pixels.
-    Source: qin2020, Fig. 2.
+    Source: qin2020, Figs. 2 and 3.
     """
     end = upto if upto is not None else max((point.fpr for point in points), default=1.0)
     shown = [point for point in points if point.fpr <= end + 1e-9]

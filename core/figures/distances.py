@@ -6,10 +6,24 @@ from typing import Literal
 
 import altair as alt
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from core.figures.style import GREY, MARK_COLOUR, Record, heading, inline, percent
+from core.figures.style import (
+    CLEAN_COLOUR,
+    GREY,
+    MARK_COLOUR,
+    OUTCOME_COLOURS,
+    Record,
+    heading,
+    inline,
+    percent,
+)
+
+OWN, OTHER = "its own class", "another class"
+CLASS_COLOURS = {OWN: CLEAN_COLOUR, OTHER: OUTCOME_COLOURS["undetected"]}
+"""Of the groups of Fig. 1a."""
 
 
 @dataclass(frozen=True)
@@ -74,6 +88,19 @@ def histogram(
             for left, right, count in zip(edges[:-1], edges[1:], counts, strict=True)
         ]
     return bars
+
+
+def by_class(distances: Tensor, label: Tensor) -> dict[str, Tensor]:
+    """Distances of clean images to their reconstructions from their own class and from the others, as groups.
+
+    Args:
+        distances: To the reconstruction from each class, (N, J).
+        label: True classes, (N,).
+    Returns: Groups for `histogram`, named `OWN` with N distances and `OTHER` with N * (J - 1).
+    Source: qin2020, Fig. 1a.
+    """
+    own = torch.zeros_like(distances, dtype=torch.bool).scatter_(1, label[:, None], value=True)
+    return {OWN: distances[own], OTHER: distances[~own]}
 
 
 def distance_chart(

@@ -18,6 +18,11 @@ MODEL_COLOURS = {"CapsNet": "#7B61C9", "CNN+CR": "#E69F00", "CNN+R": "#009E73", 
 
 MODEL_SHAPES = {"CapsNet": "circle", "CNN+CR": "square", "CNN+R": "triangle-up", "ConvNet": "diamond"}
 
+ACCESS_COLOURS = {"white box": "#AA4499", "black box": "#6B7280"}
+"""Where lines stand for what an attacker knows instead of for models (qin2020, Fig. 3)."""
+
+ACCESS_SHAPES = {"white box": "circle", "black box": "square"}
+
 OUTCOME_COLOURS = {
     "undetected": "#D55E00",
     "flagged": "#0072B2",
@@ -64,26 +69,43 @@ def inline(records: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
     return pd.DataFrame([dict(record) for record in records])
 
 
-def heading(title: str, anchor: Literal["start", "middle", "end"] = "start") -> alt.TitleParams:
-    """The title above a chart."""
-    return alt.TitleParams(title, anchor=anchor, fontSize=15, offset=8)
+def p_text(p_value: float) -> str:
+    """A p-value as people read it: "p = 0.012", "p < 0.001"."""
+    return "p < 0.001" if p_value < 0.001 else f"p = {p_value:.2g}"
+
+
+def heading(
+    title: str, anchor: Literal["start", "middle", "end"] = "start", *, subtitle: str = ""
+) -> alt.TitleParams:
+    """The title above a chart, with a line below it where there is one."""
+    if not subtitle:
+        return alt.TitleParams(title, anchor=anchor, fontSize=15, offset=8)
+    return alt.TitleParams(
+        title,
+        anchor=anchor,
+        fontSize=15,
+        offset=8,
+        subtitle=subtitle,
+        subtitleFontSize=12,
+        subtitleColor=GREY,
+    )
 
 
 def model_colour(titles: Iterable[str]) -> alt.Color:
     """Colour by the field `model`, the same for a model in every figure; explained above the chart.
 
     Args:
-        titles: Of the models shown, in order.
+        titles: Of the models shown, in order; or what else lines stand for, of `ACCESS_COLOURS`.
     """
-    shown = list(titles)
-    scale = alt.Scale(domain=shown, range=[MODEL_COLOURS.get(title, GREY) for title in shown])
+    shown, known = list(titles), MODEL_COLOURS | ACCESS_COLOURS
+    scale = alt.Scale(domain=shown, range=[known.get(title, GREY) for title in shown])
     return alt.Color("model:N", scale=scale, legend=_key(), title=None)
 
 
 def model_shape(titles: Iterable[str]) -> alt.Shape:
     """Shape of points by the field `model`, so that colour is not the only difference."""
-    shown = list(titles)
-    scale = alt.Scale(domain=shown, range=[MODEL_SHAPES.get(title, "cross") for title in shown])
+    shown, known = list(titles), MODEL_SHAPES | ACCESS_SHAPES
+    scale = alt.Scale(domain=shown, range=[known.get(title, "cross") for title in shown])
     return alt.Shape("model:N", scale=scale, legend=_key(), title=None)
 
 

@@ -25,7 +25,9 @@ def test_verdicts_by_hand():
     assert (b.target, b.source, b.other) == (Rate(2, 4), Rate(2, 4), Rate(0, 4))
     assert (c.target, c.source, c.other) == (Rate(2, 4), Rate(1, 4), Rate(1, 4))
     assert most.judge == MAJORITY
-    assert (most.target, most.source, most.other) == (Rate(2, 4), Rate(1, 4), Rate(1, 4))
+    assert list(most.parts().values()) == [Rate(2, 4), Rate(1, 4), Rate(0, 4), Rate(1, 4)]
+    assert a.split == Rate(0, 4)
+    assert most.records()[-1]["metric"] == "called_split"
     assert a.records()[0] == {
         "judge": "a", "metric": "called_target", "k": 2, "n": 4, "value": 0.5,
         "low": pytest.approx(Rate(2, 4).low), "high": pytest.approx(Rate(2, 4).high),

@@ -71,11 +71,11 @@ def test_the_interval_holds_the_true_correlation_about_as_often_as_it_says(draw,
     distances, truth, rho = half_following()
     assert 0.5 < rho < 0.95
     held, inside = 0, 0
-    for seed in range(60):
+    for seed in range(40):
         found = correlation(draw(truth, per_class, seed, uneven), distances, seed=seed)
         held += found.low <= rho <= found.high
         inside += found.low <= 0 <= found.high
-    assert 53 <= held <= 60
+    assert 35 <= held <= 40
     assert inside == 0, "an interval from -1 to 1 would hold everything"
 
 
@@ -99,7 +99,7 @@ def test_mantels_p_value_is_the_share_of_relabellings(monkeypatch):
 def test_cells_of_a_class_are_not_taken_as_independent(draw, fewer):
     """Easy classes and far ones, without relation: cells that share a class repeat each other."""
     found = []
-    for seed in range(60):
+    for seed in range(40):
         far, easy = np.random.default_rng(seed).uniform(0, 0.45, (2, 10))
         distances = (far[:, None] + far[None]) * OFF
         outcomes = draw(easy[:, None] + easy[None], 10, seed)

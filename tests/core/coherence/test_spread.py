@@ -39,9 +39,9 @@ def test_chance_is_not_taken_for_dispersion(draw, fewer):
 def test_the_interval_holds_the_true_variance_about_as_often_as_it_says(draw, fewer, per_class, uneven):
     truth = uneven_cells(0.15, 0.85)
     variance = truth[OFF].var(ddof=1)
-    found = [dispersion(draw(truth, per_class, seed, uneven), seed=seed) for seed in range(60)]
+    found = [dispersion(draw(truth, per_class, seed, uneven), seed=seed) for seed in range(40)]
     assert np.mean([f.value for f in found]) == pytest.approx(variance, rel=0.06)
-    assert sum(f.low <= variance <= f.high for f in found) >= 53
+    assert sum(f.low <= variance <= f.high for f in found) >= 35
     assert all(f.low > 0 and f.high < 3 * variance for f in found)
 
 
@@ -71,7 +71,7 @@ def test_models_with_the_same_dispersion_over_other_pairs_are_seldom_told_apart(
             draw(uneven_cells(0.1, 0.9).T, 10, 500 + seed),
             seed=seed,
         ).p_value
-        for seed in range(60)
+        for seed in range(40)
     ]
     assert np.mean(np.array(p_values) < 0.05) <= 0.12
     assert 0.3 < np.mean(p_values) < 0.7

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from core.figures.curves import beta_chart, beta_table, fpr_chart, fpr_table
-from core.figures.style import MODEL_COLOURS
+from core.figures.style import ACCESS_COLOURS, MODEL_COLOURS
 from core.metrics import Rate
 
 CLEAN = torch.arange(1.0, 11.0)  # theta at a rate of 0.2 is 8
@@ -44,6 +44,13 @@ def test_models_have_their_own_colours_in_every_chart() -> None:
     points = fpr_table("CNN+R", CLEAN, DISTANCE, SUCCESS, [0.2])
     scale = fpr_chart(points, 0.2).to_dict()["layer"][1]["encoding"]["color"]["scale"]
     assert scale == {"domain": ["CNN+R"], "range": [MODEL_COLOURS["CNN+R"]]}
+
+
+def test_kinds_of_access_are_told_apart_as_models_are(layers) -> None:
+    points = [p for access in ACCESS_COLOURS for p in fpr_table(access, CLEAN, DISTANCE, SUCCESS, [0.0, 0.2])]
+    encoding = layers(fpr_chart(points, 0.2))[-1]["encoding"]
+    assert encoding["color"]["scale"]["range"] == list(ACCESS_COLOURS.values())
+    assert len(set(encoding["shape"]["scale"]["range"])) == 2
 
 
 def test_rates_against_beta_have_intervals(layers) -> None:

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from core.figures.distances import common_edges, distance_chart, histogram
+from core.figures.distances import CLASS_COLOURS, by_class, common_edges, distance_chart, histogram
 
 COLOURS = {"clean": "#000000", "attacked": "#ffffff"}
 
@@ -40,6 +40,13 @@ def test_shares_can_be_of_another_total() -> None:
         {"worked": torch.tensor([0.5]), "failed": torch.empty(0)}, edges, {"worked": 4, "failed": 4}
     )
     assert [bar.share for bar in bars] == [0.25, 0.0]
+
+
+def test_distances_by_class_are_those_of_the_true_class_and_all_others() -> None:
+    distances = torch.tensor([[1.0, 5.0, 6.0], [7.0, 8.0, 2.0]])
+    groups = by_class(distances, torch.tensor([0, 2]))
+    assert list(groups) == list(CLASS_COLOURS)
+    assert [group.tolist() for group in groups.values()] == [[1, 2], [5, 6, 7, 8]]
 
 
 def test_the_threshold_is_a_line_with_its_value(layers) -> None:

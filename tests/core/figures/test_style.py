@@ -1,6 +1,6 @@
 import pytest
 
-from core.figures.style import MODEL_COLOURS, OUTCOME_COLOURS, in_words, interval, percent
+from core.figures.style import ACCESS_COLOURS, MODEL_COLOURS, OUTCOME_COLOURS, in_words, interval, percent
 from core.metrics import Rate
 from core.models import TITLES
 
@@ -26,11 +26,13 @@ def test_a_rate_in_words() -> None:
 
 def test_every_model_has_a_colour_of_its_own() -> None:
     assert set(TITLES.values()) <= set(MODEL_COLOURS)
-    colours = [*MODEL_COLOURS.values(), *OUTCOME_COLOURS.values()]
+    colours = [*MODEL_COLOURS.values(), *ACCESS_COLOURS.values(), *OUTCOME_COLOURS.values()]
     assert len(set(colours)) == len(colours)
 
 
-@pytest.mark.parametrize("colour", [*MODEL_COLOURS.values(), *OUTCOME_COLOURS.values()])
+@pytest.mark.parametrize(
+    "colour", [*MODEL_COLOURS.values(), *ACCESS_COLOURS.values(), *OUTCOME_COLOURS.values()]
+)
 def test_colours_stand_out_on_light_and_on_dark(colour: str) -> None:
     assert contrast(colour, "#FFFFFF") > 2
     assert contrast(colour, "#11151C") > 3
