@@ -113,13 +113,13 @@ class Run:
 
     @property
     def total(self) -> int:
-        """Iterations at most; an attack that finds nothing more to do ends before."""
-        return self.request.attack.iterations
+        """Iterations at most: an attack that finds nothing more to do ends before."""
+        return self.step if self.ended and not self.stopped else self.request.attack.iterations
 
     @property
     def every(self) -> int:
         """Iterations between two kept points of the path."""
-        return math.ceil(self.total / FRAMES)
+        return math.ceil(self.request.attack.iterations / FRAMES)
 
     def advance(self) -> bool:
         """Do one iteration; returns whether a point was added to `frames`."""
@@ -131,7 +131,7 @@ class Run:
             state = next(self.path, None)
             if state:
                 self.step, self._now = state.step, state.x_adv
-            self.ended = state is None or state.step == state.total
+            self.ended = state is None or state.step == self.request.attack.iterations
             kept = (self.ended or self.step % self.every == 0) and self._keep()
             self.seconds += time.perf_counter() - began
             return kept

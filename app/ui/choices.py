@@ -13,8 +13,11 @@ from core.data import DatasetSpec
 from core.models import TITLES
 from precompute.store import Bundle
 
-MAIN = ("epsilon", "beta", "step_size", "steps")
-MORE = ("one_stage",)
+MAIN = ("epsilon", "beta", "step_size", "steps", "searches")
+MORE = ("one_stage", "kappa", "learning_rate", "initial_c", "abort_early")
+
+# Of one of CW's many searches: enough to come close to what a thousand find, and over while one watches.
+SEARCH_STEPS = 100
 
 
 def choose_model(found: Bundle) -> str:
@@ -44,13 +47,14 @@ def choose_attack(spec: DatasetSpec, found: Bundle, model: str) -> tuple[Attack,
         format_func=ATTACK_TITLES.__getitem__,
         key="attack",
         bind="query-params",
-        help="All fool the network. Those with R- also keep the reconstruction close, to fool the detector.",
+        help="All fool the network. Those with R- also keep the reconstruction close, to fool the detector. "
+        "CW-L2 has no epsilon: it looks for the smallest change.",
     )
     one_step = name.endswith("fgsm")
     defaults: dict[str, Any] = {
         "epsilon": spec.epsilon,
         "step_size": spec.fgsm_step if one_step else spec.step_size,
-        "steps": 1 if one_step else spec.steps,
+        "steps": 1 if one_step else SEARCH_STEPS if name == "cw" else spec.steps,
     }
     if beta := best_beta(found, model, one_step):
         defaults["beta"] = beta

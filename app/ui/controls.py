@@ -60,6 +60,7 @@ def _control(f: Field[Any], default: Any) -> Any:
     url.check_number(f.name, low, high, label)
     if isinstance(default, int):
         return st.slider(label, low, high, default, key=f.name, help=told, bind="query-params")
+    step = f.metadata.get("step", 0.005)
     return st.slider(
-        label, low, high, default, step=0.005, format="%.3f", key=f.name, help=told, bind="query-params"
+        label, low, high, default, step=step, format="%.3f", key=f.name, help=told, bind="query-params"
     )

@@ -10,6 +10,7 @@ from core.attacks.gradient import (
     ReconstructiveFGSM,
     ReconstructivePGD,
 )
+from core.attacks.minimum_norm import CarliniWagner
 
 ATTACKS: dict[str, type[Attack]] = {
     "fgsm": FGSM,
@@ -18,6 +19,7 @@ ATTACKS: dict[str, type[Attack]] = {
     "r-fgsm": ReconstructiveFGSM,
     "r-bim": ReconstructiveBIM,
     "r-pgd": ReconstructivePGD,
+    "cw": CarliniWagner,
 }
 ATTACK_TITLES = {
     "fgsm": "FGSM",
@@ -26,6 +28,7 @@ ATTACK_TITLES = {
     "r-fgsm": "R-FGSM",
     "r-bim": "R-BIM",
     "r-pgd": "R-PGD",
+    "cw": "CW-L2",
 }
 
 __all__ = [
@@ -37,6 +40,7 @@ __all__ = [
     "Attack",
     "AttackResult",
     "AttackState",
+    "CarliniWagner",
     "GradientAttack",
     "Progress",
     "ReconstructiveBIM",

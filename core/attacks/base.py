@@ -19,7 +19,7 @@ ROUNDING = 1e-6
 
 @dataclass(frozen=True)
 class Progress:
-    """How far an attack has come, in iterations over all its batches."""
+    """How far an attack has come: iterations, over all its batches, done or no longer needed."""
 
     step: int
     total: int
@@ -130,9 +130,10 @@ class Problem:
         keys = torch.arange(x.shape[0]) if index is None else check_labels("index", index, x).cpu()
         return cls(x, label, target, keys)
 
-    def __getitem__(self, rows: slice) -> "Problem":
+    def __getitem__(self, rows: slice | Tensor) -> "Problem":
         target = None if self.target is None else self.target[rows]
-        return Problem(self.x[rows], self.label[rows], target, self.index[rows])
+        index = self.index[rows.cpu() if isinstance(rows, Tensor) else rows]
+        return Problem(self.x[rows], self.label[rows], target, index)
 
     def succeeded(self, prediction: Tensor) -> Tensor:
         """Target hit, or label left, (B,) bool. Source: qin2020, section 4.3."""
@@ -280,13 +281,19 @@ class Attack(ABC):
         return replace(self, **cut) if cut else self
 
     def verified(self, model: Classifier, problem: Problem, draft: Draft, stopped: bool) -> AttackResult:
-        """Decide success by a forward pass of its own, and make sure of the bound and the box."""
+        """Decide success by a forward pass of its own, and make sure of the bound and the box.
+
+        Where there is no bound, an image that is no success is of no use: the clean one comes back.
+        """
         x_adv, distance, bound = draft.x_adv, self.size(draft.x_adv - problem.x), self.bound(problem.x)
         inside = bound is None or bool((distance <= bound + ROUNDING).all())
         if not (inside and float(x_adv.min()) >= 0 and float(x_adv.max()) <= 1):
             raise RuntimeError(f"{type(self).__name__} left its ball or [0, 1]: a defect, please report it")
         prediction = predict(model, x_adv)
         success, queries = problem.succeeded(prediction), draft.steps * self.queries_per_step()
+        if bound is None and not success.all():
+            x_adv = torch.where(success.view(-1, 1, 1, 1), x_adv, problem.x)
+            distance, prediction = torch.where(success, distance, 0), predict(model, x_adv)
         return AttackResult(x_adv, prediction, success, distance, draft.steps, queries, stopped)
 
 

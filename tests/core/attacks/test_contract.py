@@ -5,24 +5,33 @@ from dataclasses import fields
 import pytest
 import torch
 
-from core.attacks import ATTACKS, BIM, PGD, Progress, ReconstructivePGD
+from core.attacks import ATTACKS, BIM, PGD, CarliniWagner, Progress, ReconstructivePGD
 from core.geometry import norms
 
 ALL = [pytest.param(kind, id=name) for name, kind in ATTACKS.items()]
+BOUNDED = [pytest.param(kind, id=name) for name, kind in ATTACKS.items() if kind is not CarliniWagner]
 
 
 def small(kind, **changes):
+    """An attack that takes a few iterations, and that works on `tiny`."""
+    if kind is CarliniWagner:
+        return kind(**{"steps": 5, "searches": 3, "initial_c": 1.0, "learning_rate": 0.1, **changes})
     steps = {} if kind.__name__.endswith("FGSM") else {"steps": 5}
     return kind(**{"epsilon": 0.1, **steps, **changes})
 
 
-@pytest.mark.parametrize("kind", ALL)
+@pytest.mark.parametrize("kind", BOUNDED)
 @pytest.mark.parametrize("norm", ["linf", "l2"])
-def test_stays_in_ball_and_box_and_decides_success_itself(kind, norm, tiny, images, labels):
+def test_stays_in_the_ball(kind, norm, tiny, images, labels):
     result = small(kind, norm=norm)(tiny, images, labels)
-    assert result.x_adv.dtype == torch.float32
     assert norms(result.x_adv - images, norm).max() <= 0.1 + 1e-6
     assert torch.equal(result.distance, norms(result.x_adv - images, norm))
+
+
+@pytest.mark.parametrize("kind", ALL)
+def test_stays_in_the_box_and_decides_success_itself(kind, tiny, images, labels):
+    result = small(kind)(tiny, images, labels)
+    assert result.x_adv.dtype == torch.float32
     assert result.x_adv.min() >= 0
     assert result.x_adv.max() <= 1
     assert not torch.equal(result.x_adv, images)
@@ -107,7 +116,30 @@ def test_model_is_untouched_also_after_an_exception(kind, tiny, images, labels):
     check()
 
 
-def test_a_stop_gives_partial_but_valid_results(tiny, images, labels):
+@pytest.mark.parametrize("kind", ALL)
+def test_a_stop_gives_partial_but_valid_results(kind, tiny, images):
+    labels = tiny(images).argmax(1)
+    result = small(kind)(tiny, images, labels, on_step=lambda progress: True, batch_size=2)
+    assert result.stopped
+    assert result.steps[:2].max() == 1
+    assert result.steps[2:].max() == 0
+    assert torch.equal(result.x_adv[2:], images[2:])
+    start, first, *_ = small(kind).iterate(tiny, images[:2], labels[:2])
+    assert torch.equal(result.x_adv[:2], first.x_adv)
+    assert torch.equal(result.success, tiny(result.x_adv).argmax(1) != labels)
+    assert not small(kind)(tiny, images, labels, on_step=lambda progress: None).stopped
+
+
+@pytest.mark.parametrize("kind", ALL)
+def test_progress_rises_to_its_total(kind, tiny, images, labels):
+    seen = []
+    small(kind)(tiny, images, labels, on_step=seen.append, batch_size=2)
+    steps = [progress.step for progress in seen]
+    assert steps == sorted(set(steps))
+    assert {progress.total for progress in seen} == {steps[-1]}
+
+
+def test_a_stop_in_a_later_batch_keeps_the_earlier_ones(tiny, images, labels):
     seen = []
 
     def stop(progress: Progress):
@@ -115,48 +147,58 @@ def test_a_stop_gives_partial_but_valid_results(tiny, images, labels):
         return progress.step == 7
 
     result = BIM(epsilon=0.1, steps=5)(tiny, images, labels, on_step=stop, batch_size=2)
-    assert result.stopped
     assert seen == [(step, 15) for step in range(1, 8)]
     assert result.steps.tolist() == [5, 5, 2, 2, 0, 0]
-    assert torch.equal(result.x_adv[4:], images[4:])
     assert torch.equal(result.x_adv[2:4], BIM(epsilon=0.1, steps=2)(tiny, images[2:4], labels[2:4]).x_adv)
-    assert torch.equal(result.success, tiny(result.x_adv).argmax(1) != labels)
-    assert not BIM(epsilon=0.1, steps=5)(tiny, images, labels, on_step=lambda p: None).stopped
 
 
-def test_iterate_hands_out_the_path_of_a_call(tiny, images, labels):
-    attack = ReconstructivePGD(epsilon=0.1, steps=7)
+@pytest.mark.parametrize("kind", ALL)
+def test_iterate_hands_out_the_path_of_a_call(kind, tiny, images, labels):
+    attack = small(kind)
+    whole = list(attack.iterate(tiny, images, labels))
     path = list(attack.iterate(tiny, images, labels, every=3))
-    assert [state.step for state in path] == [0, 3, 6, 7]
-    assert all(state.total == 7 for state in path)
+    last = whole[-1].step
+    assert [state.step for state in whole] == list(range(last + 1))
+    assert [state.step for state in path] == [*range(0, last, 3), last]
+    assert all(state.total == attack.iterations for state in path)
     assert torch.equal(path[-1].x_adv, attack(tiny, images, labels).x_adv)
-    assert norms(path[0].x_adv - images, "linf").max() > 0.05, "the random start is the first state"
+    assert not torch.equal(whole[0].x_adv, whole[-1].x_adv)
 
 
-def test_a_broken_example_does_not_spoil_the_batch(tiny, images, labels):
+def test_a_random_start_is_the_first_state(tiny, images, labels):
+    start = next(ReconstructivePGD(epsilon=0.1, steps=7).iterate(tiny, images, labels))
+    assert norms(start.x_adv - images, "linf").max() > 0.05
+
+
+@pytest.mark.parametrize("kind", ALL)
+def test_a_broken_example_does_not_spoil_the_batch(kind, tiny, images, labels):
     class NaNForDark(torch.nn.Module):
+        reconstruct = staticmethod(tiny.reconstruct)
+
         def forward(self, x):
             dark = (x.flatten(1).mean(1) < 0.06).view(-1, 1)
             return torch.where(dark, (x.flatten(1).sum(1, keepdim=True) - 1e9).log(), tiny(x))
 
     x = images.clone()
     x[2] = 0
-    alone = BIM(epsilon=0.1, steps=4)(tiny, images, labels).x_adv
-    mixed = BIM(epsilon=0.1, steps=4)(NaNForDark(), x, labels)
+    alone = small(kind)(tiny, images, labels).x_adv
+    mixed = small(kind)(NaNForDark(), x, labels)
     keep = [0, 1, 3, 4, 5]
     assert torch.equal(mixed.x_adv[keep], alone[keep])
     assert torch.isfinite(mixed.x_adv).all()
 
 
-def test_bfloat16_gradients_are_verified_in_float32(images, labels):
+@pytest.mark.parametrize("kind", ALL)
+def test_bfloat16_gradients_are_verified_in_float32(kind):
     from core.models import build
 
     model = build("capsnet", (1, 28, 28), seed=1).eval()
     x = torch.rand(3, 1, 28, 28, generator=torch.Generator().manual_seed(0))
     y = model(x).argmax(1)
-    result = PGD(epsilon=0.1, steps=3)(model, x, y, precision=torch.bfloat16)
+    result = small(kind)(model, x, y, precision=torch.bfloat16)
+    assert not torch.equal(result.x_adv, x)
     assert torch.equal(result.prediction, model(result.x_adv).argmax(1))
-    assert norms(result.x_adv - x, "linf").max() <= 0.1 + 1e-6
+    assert torch.equal(result.success, result.prediction != y)
     assert all(parameter.dtype == torch.float32 for parameter in model.parameters())
 
 
@@ -177,10 +219,11 @@ def test_bfloat16_gradients_are_verified_in_float32(images, labels):
         ({"index": torch.zeros(3, dtype=torch.long)}, "expected one index for each of 6 images"),
     ],
 )
-def test_bad_input_is_named(change, message, tiny, images, labels):
+@pytest.mark.parametrize("kind", ALL)
+def test_bad_input_is_named(kind, change, message, tiny, images, labels):
     call = {"x": images, "y": labels, "target": None, "index": None} | change
     with pytest.raises(ValueError, match=message):
-        PGD(steps=1)(tiny, call["x"], call["y"], target=call["target"], index=call["index"])
+        small(kind)(tiny, call["x"], call["y"], target=call["target"], index=call["index"])
 
 
 @pytest.mark.parametrize(
