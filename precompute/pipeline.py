@@ -1,6 +1,6 @@
 """Experiments: which steps make up a bundle, under which profile."""
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from core import data
@@ -32,6 +32,7 @@ class Profile:
             the images that a table reports.
         betas: Of the sweep.
         corrupted: Test images of each class that are corrupted in every way; None for all.
+        cw: Fields of CW; those left out are the authors'.
     """
 
     size: str
@@ -42,11 +43,24 @@ class Profile:
     table: int
     betas: tuple[float, ...] = BETAS
     corrupted: int | None = None
+    cw: dict[str, Any] = field(default_factory=dict[str, Any])
 
 
 PROFILES = {
-    "smoke": Profile("compact", 2, 3, 1, 1, 2, (0.25, 0.5, 0.75), corrupted=2),
-    "demo": Profile("compact", None, 200, 10, 5, 20, corrupted=100),
+    "smoke": Profile(
+        "compact", 2, 3, 1, 1, 2, (0.25, 0.5, 0.75), corrupted=2, cw={"steps": 3, "searches": 2}
+    ),
+    # A tenth of CW's iterations, hence larger steps and a first c near where successes begin.
+    "demo": Profile(
+        "compact",
+        None,
+        200,
+        10,
+        5,
+        20,
+        corrupted=100,
+        cw={"steps": 150, "searches": 6, "learning_rate": 0.05, "initial_c": 0.3},
+    ),
     "paper": Profile("paper", None, None, 100, 100, 100),
 }
 
@@ -86,18 +100,19 @@ def step(
     return Step(name, function, entry.version, params, inputs, digests, entry.gpu)
 
 
-def attack_fields(spec: data.DatasetSpec, attack: str, steps: int) -> dict[str, Any]:
+def attack_fields(dataset: str, attack: str, profile: Profile) -> dict[str, Any]:
     """Epsilon, step size and iterations of an attack on a data set. Source: qin2020, appendix C."""
+    spec = data.spec(dataset)
+    if attack == "cw":
+        return dict(profile.cw)
     if attack.endswith("fgsm"):
         return {"epsilon": spec.epsilon, "step_size": spec.fgsm_step}
-    return {"epsilon": spec.epsilon, "step_size": spec.step_size, "steps": steps}
+    return {"epsilon": spec.epsilon, "step_size": spec.step_size, "steps": profile.steps or spec.steps}
 
 
 def model_steps(dataset: str, model: str, profile: Profile, digests: dict[str, str]) -> list[Step]:
     """All steps of one model: train, calibrate, sweep beta, attack, corrupt."""
-    spec = data.spec(dataset)
     common = {"dataset": dataset, "model": model, "size": profile.size}
-    steps = profile.steps or spec.steps
 
     def rows(first: int, per_class: int | None, targets: str) -> dict[str, Any]:
         return {"first": first, "per_class": per_class, "targets": targets, "seed": 0}
@@ -122,7 +137,7 @@ def model_steps(dataset: str, model: str, profile: Profile, digests: dict[str, s
         params = {
             **common,
             "attack": attack,
-            "fields": attack_fields(spec, attack, steps),
+            "fields": attack_fields(dataset, attack, profile),
             "rows": choice,
             "seed": 0,
             "keep_perturbation": keep,
@@ -135,7 +150,7 @@ def model_steps(dataset: str, model: str, profile: Profile, digests: dict[str, s
         params = {
             **common,
             "attack": attack,
-            "fields": attack_fields(spec, attack, steps),
+            "fields": attack_fields(dataset, attack, profile),
             "rows": rows(profile.matrix, profile.sweep, targets),
             "betas": list(profile.betas),
             "seed": 0,
@@ -178,7 +193,7 @@ def model_steps(dataset: str, model: str, profile: Profile, digests: dict[str, s
         betas = {"r-fgsm": one_step[mode], "r-bim": beta[mode], "r-pgd": beta[mode]}
         found += [
             attacked(f"attack/{attack}-{mode}", attack, choice, betas.get(attack))
-            for attack in ("fgsm", "bim", "pgd", *betas)
+            for attack in ("fgsm", "bim", "pgd", "cw", *betas)
         ]
         found += [
             attacked(f"black-box/{attack}-{mode}", attack, choice, betas.get(attack), substitute=substitute)
