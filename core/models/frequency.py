@@ -49,18 +49,22 @@ class SpectralProduct(torch.autograd.Function):
     """Maps times the spectrum of a kernel; differentiable in the maps alone."""
 
     @staticmethod
-    def forward(ctx: Any, maps: Tensor, spectrum: Tensor, to: Tensor, back: Tensor) -> Tensor:
+    def forward(
+        ctx: Any, maps: Tensor, spectrum: Tensor, to: Tensor, back: Tensor, reach: tuple[int, int]
+    ) -> Tensor:
         """Convolve.
 
         Args:
             maps: (B, 2h, 2w, C), channels last.
             spectrum: Of the kernel, (F, 4C, 2 * out): real parts, then imaginary ones, of each frequency.
             to, back: From `transforms`, (2F, h * w) and (places, 2F).
+            reach: Rows and columns that any window covers; beyond them the gradient is exactly zero.
         Returns: (B, places, out).
         """
         batch, height, width, channels = maps.shape
         frequencies, out = len(spectrum), spectrum.shape[2] // 2
         ctx.save_for_backward(spectrum, to, back)
+        ctx.reach = reach
         ctx.size = (batch, height // 2, width // 2, channels)
         phases = maps.view(batch, height // 2, 2, width // 2, 2, channels).permute(1, 3, 0, 2, 4, 5)
         x = to @ phases.reshape(to.shape[1], -1)  # (2F, B * 4C)
@@ -72,7 +76,7 @@ class SpectralProduct(torch.autograd.Function):
 
     @staticmethod
     @torch.autograd.function.once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None, None]:  # pyright: ignore[reportIncompatibleMethodOverride]
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None, None, None]:  # pyright: ignore[reportIncompatibleMethodOverride]
         """The transposed products, in reverse order."""
         spectrum, to, back = ctx.saved_tensors
         batch, height, width, channels = ctx.size
@@ -82,12 +86,11 @@ class SpectralProduct(torch.autograd.Function):
         rows = (torch.cat([real, -imaginary], -1), torch.cat([imaginary, real], -1))
         x = torch.bmm(torch.stack(rows, 1).flatten(1, 2), spectrum.mT)  # (F, 2B, 4C)
         phases = (to.T @ x.view(2 * frequencies, -1)).view(height, width, batch, 2, 2, channels)
-        return (
-            phases.permute(2, 0, 3, 1, 4, 5).reshape(batch, 2 * height, 2 * width, channels),
-            None,
-            None,
-            None,
-        )
+        maps = phases.permute(2, 0, 3, 1, 4, 5).reshape(batch, 2 * height, 2 * width, channels)
+        # Rounding would leave a little there, and a sign step would make as much of it as of anything.
+        maps[:, ctx.reach[0] :] = 0
+        maps[:, :, ctx.reach[1] :] = 0
+        return maps, None, None, None, None
 
 
 class FrequencyConv2d(nn.Conv2d):
@@ -115,17 +118,15 @@ class FrequencyConv2d(nn.Conv2d):
 
     def through_frequencies(self, input: Tensor) -> Tensor:
         """The convolution, in the precision of its input."""
-        # Odd sizes get one more row or column; no window reaches it unless its kernel weight is zero.
+        # Odd sizes get one more row or column, which no window covers.
         maps = F.pad(input.permute(0, 2, 3, 1), (0, 0, 0, input.shape[3] % 2, 0, input.shape[2] % 2))
         rows, columns = maps.shape[1] // 2, maps.shape[2] // 2
-        kernel = self.kernel_size
-        height, width = ((side - k) // 2 + 1 for side, k in zip(input.shape[2:], kernel, strict=True))
-        to, back = transforms(rows, columns, height, width)
+        k, m = self.kernel_size
+        height, width = (input.shape[2] - k) // 2 + 1, (input.shape[3] - m) // 2 + 1
+        reach = 2 * (height - 1) + k, 2 * (width - 1) + m
+        to, back = (matrix.to(input.dtype) for matrix in transforms(rows, columns, height, width))
         spectrum = self.spectrum(rows, columns, input.dtype)
-        y = cast(
-            Tensor,
-            SpectralProduct.apply(maps.contiguous(), spectrum, to.to(input.dtype), back.to(input.dtype)),
-        )
+        y = cast(Tensor, SpectralProduct.apply(maps.contiguous(), spectrum, to, back, reach))
         if self.bias is not None:
             y = y + self.bias.to(input.dtype)
         return y.view(len(input), height, width, self.out_channels).permute(0, 3, 1, 2)
