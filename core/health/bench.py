@@ -1,0 +1,239 @@
+"""What all checks share: a model, images, and attacks that are run once however many ask for them."""
+
+from collections.abc import Callable, Mapping, MutableMapping
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from core.attacks import ATTACKS, Attack, AttackState, predict, untouched
+from core.detectors import Detector
+from core.geometry import per_example, random_in_ball
+from core.metrics import succeeded
+from core.objectives import Classifier
+
+NOISE_DRAWS = 10
+"""How often noise is tried on each image."""
+
+
+@dataclass(frozen=True)
+class Clean:
+    """A model and its detector on clean images: scores (Nv,) and (Nt,), predictions and labels (Nt,)."""
+
+    validation_score: Tensor
+    test_score: Tensor
+    test_prediction: Tensor
+    test_label: Tensor
+
+
+@dataclass(frozen=True)
+class Run:
+    """Attacked images and what became of them; the path is there where it was asked for.
+
+    Attributes:
+        x_adv: (N, C, H, W).
+        success: (N,) bool.
+        size: Of the perturbations, in the attack's norm, (N,).
+        score: The detector's, (N,); zeros without a detector.
+        path_success, path_score, path_loss: Of every state, (T + 1, N); the loss is what the attack raises.
+    """
+
+    x_adv: Tensor
+    success: Tensor
+    size: Tensor
+    score: Tensor
+    path_success: Tensor = field(default_factory=lambda: torch.empty(0))
+    path_score: Tensor = field(default_factory=lambda: torch.empty(0))
+    path_loss: Tensor = field(default_factory=lambda: torch.empty(0))
+
+
+@dataclass(frozen=True)
+class Bench:
+    """One model with all that its checks need.
+
+    Attributes:
+        model: Images in [0, 1] to logits.
+        x, label, target, index: Images (N, C, H, W), their classes, classes to aim at, and the keys of their
+            randomness, (N,) each.
+        epsilon, step_size, steps: Of the attacks that take many steps.
+        fgsm_step: Of the attacks that take one.
+        n_classes: Chance is one in so many.
+        beta: Of the attacks that know the detector, "targeted" and "untargeted".
+        detector: Calibrated; None for a model without.
+        clean: What is known of clean images; None when there is no detector.
+        others: Other models, by name: for images made on them, and as undefended networks.
+        undefended: Which of the others stands for an undefended network; None for the first.
+        attacks: By name.
+        seed: Of all randomness.
+        kept: Runs by name. One that outlives the process lets checks go on where they were.
+        on_run: Called before each run with its name, and during it.
+    """
+
+    model: Classifier
+    x: Tensor
+    label: Tensor
+    target: Tensor
+    index: Tensor
+    epsilon: float
+    step_size: float
+    steps: int
+    fgsm_step: float
+    n_classes: int = 10
+    beta: Mapping[str, float] = field(default_factory=lambda: {"targeted": 0.5, "untargeted": 0.5})
+    detector: Detector | None = None
+    clean: Clean | None = None
+    others: Mapping[str, Classifier] = field(default_factory=dict[str, Classifier])
+    undefended: str | None = None
+    attacks: Mapping[str, type[Attack]] = field(default_factory=lambda: ATTACKS)
+    seed: int = 0
+    kept: MutableMapping[str, dict[str, Tensor]] = field(default_factory=dict[str, dict[str, Tensor]])
+    on_run: Callable[[str], None] = lambda _: None
+
+    @property
+    def white_box(self) -> tuple[str, ...]:
+        """Names of the attacks that follow the model's gradient: all there are."""
+        return tuple(self.attacks)
+
+    @property
+    def adaptive(self) -> tuple[str, ...]:
+        """Names of those that know of the detector."""
+        return tuple(name for name in self.attacks if name.startswith("r-"))
+
+    @property
+    def iterated(self) -> tuple[str, ...]:
+        """Names of those that take many steps."""
+        return tuple(name for name in self.attacks if not name.endswith("fgsm"))
+
+    def succeeded(self, prediction: Tensor, targeted: bool = False) -> Tensor:
+        """Target hit, or label left, (N,) bool."""
+        return succeeded(prediction, self.label, self.target if targeted else None)
+
+    def attack(self, name: str, targeted: bool = False, **changes: Any) -> Attack:
+        """The attack of that name with the bench's fields, some of them changed."""
+        kind = self.attacks[name]
+        known = {f.name for f in fields(kind)}
+        one_step = name.endswith("fgsm")
+        values = {
+            "epsilon": self.epsilon,
+            "step_size": self.fgsm_step if one_step else self.step_size,
+            "beta": self.beta["targeted" if targeted else "untargeted"],
+            **({} if one_step else {"steps": self.steps}),
+            **changes,
+        }
+        return kind(**{key: value for key, value in values.items() if key in known})
+
+    def run(
+        self,
+        name: str,
+        *,
+        targeted: bool = False,
+        on: str | None = None,
+        seed: int | None = None,
+        traced: bool = False,
+        **changes: Any,
+    ) -> Run:
+        """Run an attack, or take the run that was kept.
+
+        Args:
+            name: Of the attack.
+            on: The other model that it is run on; success is then that model's, and there is no score.
+            seed: Another seed than the bench's.
+            traced: Keep success, score and loss of the whole path.
+            changes: To fields of the attack.
+        """
+        said = ["targeted" if targeted else "untargeted", *([f"on-{on}"] if on else [])]
+        said += [f"{key}-{value:g}" for key, value in sorted(changes.items())]
+        said += [f"seed-{seed}"] if seed is not None else []
+        key = "_".join([name, *said])
+        for wanted in (key, f"{key}_traced"):
+            if wanted in self.kept and (not traced or wanted != key):
+                return Run(**self.kept[wanted])
+        self.on_run(key)
+        attack = self.attack(name, targeted, **changes)
+        model = self.model if on is None else self.others[on]
+        chosen = self.seed if seed is None else seed
+        run = (self._trace if traced else self._call)(attack, model, targeted, chosen, key, on is None)
+        self.kept[f"{key}_traced" if traced else key] = {f.name: getattr(run, f.name) for f in fields(run)}
+        return run
+
+    def noise(self) -> Run:
+        """The best of `NOISE_DRAWS` uniform perturbations of each image: untargeted, no gradient."""
+        if "noise" not in self.kept:
+            self.on_run("noise")
+            radius = per_example(self.epsilon, self.x)
+            best = self._judged(self.x, self.x)
+            for draw in range(NOISE_DRAWS):
+                delta = random_in_ball(self.x, radius, "linf", seed=self.seed + draw, index=self.index)
+                found = self._judged((self.x + delta).clamp(0, 1), self.x)
+                better = found.success & (~best.success | (found.score < best.score))
+                best = Run(
+                    *(
+                        torch.where(better.view(-1, *[1] * (new.ndim - 1)), new, old)
+                        for new, old in zip(_results(found), _results(best), strict=True)
+                    )
+                )
+            self.kept["noise"] = {f.name: getattr(best, f.name) for f in fields(best)}
+        return Run(**self.kept["noise"])
+
+    def transferred(self, other: str) -> Run:
+        """Images made on another model by untargeted PGD, before this one."""
+        return self._judged(self.run("pgd", on=other).x_adv, self.x)
+
+    def undetected(self, run: Run) -> Tensor:
+        """Which of a run's images worked and were missed, (N,) bool. Raises: ValueError: without detector."""
+        if self.detector is None:
+            raise ValueError("expected a bench with a detector, got one without; ask for success instead")
+        return run.success & ~self.detector.flagged(run.score)
+
+    def loss(self, model: Classifier, x: Tensor, targeted: bool = False) -> Tensor:
+        """What an attack raises: cross-entropy of the label, or minus that of the target, (N,)."""
+        if targeted:
+            return -F.cross_entropy(model(x), self.target, reduction="none")
+        return F.cross_entropy(model(x), self.label, reduction="none")
+
+    def _score(self, x: Tensor) -> Tensor:
+        return torch.zeros(len(x), device=x.device) if self.detector is None else self.detector.score(x)
+
+    def _judged(self, x_adv: Tensor, x: Tensor, targeted: bool = False) -> Run:
+        success = self.succeeded(predict(self.model, x_adv), targeted)
+        return Run(x_adv, success, (x_adv - x).flatten(1).abs().amax(1), self._score(x_adv))
+
+    def _call(self, attack: Attack, model: Classifier, targeted: bool, seed: int, key: str, own: bool) -> Run:
+        result = attack(
+            model,
+            self.x,
+            self.label,
+            target=self.target if targeted else None,
+            index=self.index.cpu(),
+            seed=seed,
+            on_step=lambda _: self.on_run(key),
+        )
+        score = self._score(result.x_adv) if own else torch.zeros(len(self.x), device=self.x.device)
+        return Run(result.x_adv, result.success, result.distance, score)
+
+    @torch.no_grad()
+    def _trace(
+        self, attack: Attack, model: Classifier, targeted: bool, seed: int, key: str, own: bool
+    ) -> Run:
+        success, score, loss = [], [], []
+        state: AttackState | None = None
+        target = self.target if targeted else None
+        for state in attack.iterate(
+            model, self.x, self.label, target=target, index=self.index.cpu(), seed=seed
+        ):
+            with untouched(model):
+                success.append(self.succeeded(predict(model, state.x_adv), targeted))
+                loss.append(self.loss(model, state.x_adv, targeted))
+            score.append(self._score(state.x_adv) if own else torch.zeros(len(self.x)))
+            self.on_run(key)
+        assert state is not None
+        size = attack.size(state.x_adv - self.x)
+        path = (torch.stack(success), torch.stack(score), torch.stack(loss))
+        return Run(state.x_adv, success[-1], size, score[-1], *path)
+
+
+def _results(run: Run) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """A run without its path."""
+    return run.x_adv, run.success, run.size, run.score
