@@ -130,7 +130,7 @@ def works_on_an_undefended_network(bench: Bench) -> Check:
 
 
 def smallest_changes_are_reported(bench: Bench) -> Check:
-    """10: a minimum-norm attack reports the distance of each success, and returns the image where it fails."""
+    """10: a minimum-norm attack says how far each success is, and returns the image where it fails."""
     names = [name for name in bench.attacks if bench.attack(name).bound(bench.x[:1]) is None]
     if not names:
         return Check(10, NOT_APPLICABLE, "no attack here minimises a norm")

@@ -133,9 +133,10 @@ class Averaged(nn.Module):
 
 
 def randomness_is_averaged(bench: Bench) -> Check:
-    """15: a model that answers at random is attacked through its mean answer (expectation over transformation).
+    """15: a model that answers at random is attacked through its mean answer.
 
-    Two passes over the same images tell whether there is any randomness. Where there is, the attack on the
+    This is expectation over transformation. Two passes over the same images tell whether there is any
+    randomness. Where there is, the attack on the
     mean of answers may not do better than the attacks that are published.
     """
     with torch.no_grad(), untouched(bench.model):

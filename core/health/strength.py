@@ -3,6 +3,8 @@
 Source: carlini2019, *On Evaluating Adversarial Robustness*, section 4; croce2020, the checks of AutoAttack.
 """
 
+from itertools import pairwise
+
 from torch import Tensor
 
 from core.health.bench import Bench
@@ -29,7 +31,7 @@ def rises_with_epsilon(bench: Bench) -> Check:
     wanted = sorted({min(1.0, round(factor * bench.epsilon, 6)) for factor in FACTORS} | {1.0})
     hits = [bench.run("pgd", epsilon=e, step_size=_step(bench, e)).success for e in wanted]
     rates = [rate(h) for h in hits]
-    fall = max((a.value - b.value for a, b in zip(rates, rates[1:], strict=False)), default=0.0)
+    fall = max((a.value - b.value for a, b in pairwise(rates)), default=0.0)
     last = rates[-1]
     words = ", ".join(f"{percent(r.value)} at {e:g}" for e, r in zip(wanted, rates, strict=True))
     details = [Number.share(f"success at epsilon {e:g}", r) for e, r in zip(wanted, rates, strict=True)]
@@ -68,7 +70,7 @@ def iterative_beats_one_step(bench: Bench) -> Check:
 
 
 def more_effort_adds_little(bench: Bench) -> Check:
-    """4: doubling the steps or the restarts changes little, for PGD's success and for R-PGD's unseen success."""
+    """4: doubling steps or restarts changes little: success of PGD, unseen success of R-PGD."""
     found: list[Number] = []
     touched: tuple[str, ...] = ()
 
