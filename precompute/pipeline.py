@@ -15,6 +15,9 @@ BLACK_BOX = {"mnist": ("pgd", "r-pgd")}
 """Attacks that are also made on a substitute, by data set. Source: qin2020, Table 7."""
 CORRUPTED = ("mnist",)
 """Data sets whose test images are corrupted too: that of Table 2."""
+UNDEFENDED = ("cnn_cr", "cnn_r")
+"""What stands for an undefended network when another model is checked: a plain classifier, its detector
+left out."""
 BETAS = (0.1, 0.25, 0.4, 0.45, 0.5, 0.52, 0.55, 0.6, 0.75, 0.9)
 """Dense where success falls off: between 0.45 and 0.6 the two sign steps become equal."""
 
@@ -33,6 +36,7 @@ class Profile:
         betas: Of the sweep.
         corrupted: Test images of each class that are corrupted in every way; None for all.
         cw: Fields of CW; those left out are the authors'.
+        health: Test images of each class, of the matrix, that attacks are checked on, and iterations at most.
     """
 
     size: str
@@ -44,11 +48,21 @@ class Profile:
     betas: tuple[float, ...] = BETAS
     corrupted: int | None = None
     cw: dict[str, Any] = field(default_factory=dict[str, Any])
+    health: tuple[int, int] = (10, 200)
 
 
 PROFILES = {
     "smoke": Profile(
-        "compact", 2, 3, 1, 1, 2, (0.25, 0.5, 0.75), corrupted=2, cw={"steps": 3, "searches": 2}
+        "compact",
+        2,
+        3,
+        1,
+        1,
+        2,
+        (0.25, 0.5, 0.75),
+        corrupted=2,
+        cw={"steps": 3, "searches": 2},
+        health=(1, 3),
     ),
     # A tenth of CW's iterations, hence larger steps and a first c near where successes begin.
     "demo": Profile(
@@ -60,6 +74,7 @@ PROFILES = {
         20,
         corrupted=100,
         cw={"steps": 150, "searches": 6, "learning_rate": 0.05, "initial_c": 0.3},
+        health=(5, 100),
     ),
     "paper": Profile("paper", None, None, 100, 100, 100),
 }
@@ -202,6 +217,37 @@ def model_steps(dataset: str, model: str, profile: Profile, digests: dict[str, s
     return found
 
 
+def health_step(dataset: str, model: str, profile: Profile, named: dict[str, Step]) -> Step:
+    """The checks of the attacks on one model, beside the other models of the bundle."""
+    spec, others = data.spec(dataset), [name for name in MODELS if name != model]
+    per_class, steps = profile.health
+    params = {
+        "dataset": dataset,
+        "model": model,
+        "size": profile.size,
+        "fields": {
+            "epsilon": spec.epsilon,
+            "step_size": spec.step_size,
+            "steps": min(steps, profile.steps or spec.steps),
+            "fgsm_step": spec.fgsm_step,
+        },
+        "changed": {"cw": dict(profile.cw)},
+        "rows": {"first": 0, "per_class": per_class, "targets": "random", "seed": 0},
+        "others": others,
+        "undefended": next(name for name in UNDEFENDED if name != model),
+        "seed": 0,
+    }
+    inputs = {
+        "weights": named[f"{model}/weights"],
+        "clean": named[f"{model}/clean"],
+        "targeted": named[f"{model}/beta"],
+        "untargeted": named[f"{model}/beta-untargeted"],
+        "one_step": named[f"{model}/beta-r-fgsm-untargeted"],
+        **{f"other-{name}": named[f"{name}/weights"] for name in others},
+    }
+    return step(f"{model}/health", "health", params, inputs, named[f"{model}/weights"].data)
+
+
 def experiment(dataset: str, profile: str) -> list[Step]:
     """All named steps of a bundle.
 
@@ -213,7 +259,9 @@ def experiment(dataset: str, profile: str) -> list[Step]:
     steps = [
         s for model in MODELS for s in model_steps(dataset, model, profile_of(dataset, profile), digests)
     ]
-    named = {s.name: s for s in steps if s.function in ("clean", "attacked", "sweep", "corrupted")}
+    named = {s.name: s for s in steps}
+    steps += [health_step(dataset, model, profile_of(dataset, profile), named) for model in MODELS]
+    named = {s.name: s for s in steps if s.function in ("clean", "attacked", "sweep", "corrupted", "health")}
     params = {"dataset": dataset, "profile": profile, "models": list(MODELS)}
     return [*steps, step("results", "results", params, named, {})]
 

@@ -7,6 +7,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from core.health import Check, rows_of
 from core.metrics import Rate, pair_counts, rate, succeeded, success_rate, threshold_at, undetected_rate
 from precompute.artifact import Artifact
 
@@ -27,13 +28,13 @@ def targets(tensors: dict[str, Tensor]) -> Tensor | None:
 
 
 def tables(params: dict[str, Any], inputs: dict[str, Artifact]) -> dict[str, pd.DataFrame]:
-    """Tables `rates`, `matrix`, `fpr` and `beta` of one bundle.
+    """Tables `rates`, `matrix`, `fpr`, `beta` and `health` of one bundle.
 
     Args:
         params: dataset, profile, models.
         inputs: Artifacts by their name in the bundle.
     """
-    found: dict[str, list[dict[str, Any]]] = {"rates": [], "matrix": [], "fpr": [], "beta": []}
+    found: dict[str, list[dict[str, Any]]] = {"rates": [], "matrix": [], "fpr": [], "beta": [], "health": []}
     for model in params["models"]:
         parts = {
             name.removeprefix(f"{model}/"): a for name, a in inputs.items() if name.startswith(f"{model}/")
@@ -56,6 +57,9 @@ def tables(params: dict[str, Any], inputs: dict[str, Artifact]) -> dict[str, pd.
                 found["fpr"] += curve_of(row, artifact.tensors, validation)
             elif name.startswith("beta"):
                 found["beta"] += sweep_of(common, artifact, theta)
+            elif name == "health":
+                checks = [Check.of(record) for record in artifact.facts["checks"]]
+                found["health"] += rows_of(checks, common)
             elif name == "corrupted":
                 found["rates"] += corrupted_of(common, artifact, theta)
         found["matrix"] += matrix_of(common, parts["matrix"].tensors, theta)

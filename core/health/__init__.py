@@ -27,6 +27,7 @@ from core.health.strength import (
     more_effort_adds_little,
     rises_with_epsilon,
 )
+from core.health.table import checks_of, failed, rows_of
 
 CHECKS: dict[int, Callable[[Bench], Check]] = {
     1: rises_with_epsilon,
@@ -48,11 +49,6 @@ CHECKS: dict[int, Callable[[Bench], Check]] = {
 """In the order of the list."""
 
 
-def examine(bench: Bench) -> list[Check]:
-    """All checks on one model, in order."""
-    return [check(bench) for check in CHECKS.values()]
-
-
 __all__ = [
     "CHECKS",
     "EXPLANATIONS",
@@ -65,5 +61,7 @@ __all__ = [
     "Number",
     "Run",
     "Verdict",
-    "examine",
+    "checks_of",
+    "failed",
+    "rows_of",
 ]

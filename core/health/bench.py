@@ -1,8 +1,8 @@
 """What all checks share: a model, images, and attacks that are run once however many ask for them."""
 
-from collections.abc import Callable, Mapping, MutableMapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from core.attacks import ATTACKS, Attack, AttackState, predict, untouched
 from core.detectors import Detector
-from core.geometry import per_example, random_in_ball
+from core.geometry import norms, per_example, random_in_ball
 from core.metrics import succeeded
 from core.objectives import Classifier
 
@@ -49,6 +49,40 @@ class Run:
     path_loss: Tensor = field(default_factory=lambda: torch.empty(0))
 
 
+class Kept(Protocol):
+    """A place for one run's tensors, which may outlive the process."""
+
+    def load(self) -> dict[str, Tensor] | None:
+        """What was saved; None when nothing was."""
+        ...
+
+    def save(self, tensors: dict[str, Tensor], /) -> None:
+        """Keep it."""
+        ...
+
+
+class Memory:
+    """Keeps runs as long as it lives: `memory(name)` is the place of one."""
+
+    def __init__(self) -> None:
+        self._places: dict[str, _Place] = {}
+
+    def __call__(self, name: str) -> Kept:
+        """The place of that name."""
+        return self._places.setdefault(name, _Place())
+
+
+class _Place:
+    def __init__(self) -> None:
+        self._tensors: dict[str, Tensor] | None = None
+
+    def load(self) -> dict[str, Tensor] | None:
+        return self._tensors
+
+    def save(self, tensors: dict[str, Tensor]) -> None:
+        self._tensors = tensors
+
+
 @dataclass(frozen=True)
 class Bench:
     """One model with all that its checks need.
@@ -67,7 +101,8 @@ class Bench:
         undefended: Which of the others stands for an undefended network; None for the first.
         attacks: By name.
         seed: Of all randomness.
-        kept: Runs by name. One that outlives the process lets checks go on where they were.
+        changed: Fields of attacks that differ from these, by attack.
+        kept: The place of a run by its name. Places that outlive the process let checks go on where they were.
         on_run: Called before each run with its name, and during it.
     """
 
@@ -88,7 +123,8 @@ class Bench:
     undefended: str | None = None
     attacks: Mapping[str, type[Attack]] = field(default_factory=lambda: ATTACKS)
     seed: int = 0
-    kept: MutableMapping[str, dict[str, Tensor]] = field(default_factory=dict[str, dict[str, Tensor]])
+    changed: Mapping[str, Mapping[str, Any]] = field(default_factory=dict[str, Mapping[str, Any]])
+    kept: Callable[[str], Kept] = field(default_factory=Memory)
     on_run: Callable[[str], None] = lambda _: None
 
     @property
@@ -120,6 +156,7 @@ class Bench:
             "step_size": self.fgsm_step if one_step else self.step_size,
             "beta": self.beta["targeted" if targeted else "untargeted"],
             **({} if one_step else {"steps": self.steps}),
+            **self.changed.get(name, {}),
             **changes,
         }
         return kind(**{key: value for key, value in values.items() if key in known})
@@ -147,39 +184,36 @@ class Bench:
         said += [f"{key}-{value:g}" for key, value in sorted(changes.items())]
         said += [f"seed-{seed}"] if seed is not None else []
         key = "_".join([name, *said])
-        for wanted in (key, f"{key}_traced"):
-            if wanted in self.kept and (not traced or wanted != key):
-                return Run(**self.kept[wanted])
+        # A traced run is as good as one without its path, but not the other way round.
+        for place in (f"{key}_traced", *([] if traced else [key])):
+            found = self.kept(place).load()
+            if found is not None:
+                return Run(**{part: tensor.to(self.x.device) for part, tensor in found.items()})
         self.on_run(key)
         attack = self.attack(name, targeted, **changes)
         model = self.model if on is None else self.others[on]
         chosen = self.seed if seed is None else seed
         run = (self._trace if traced else self._call)(attack, model, targeted, chosen, key, on is None)
-        self.kept[f"{key}_traced" if traced else key] = {f.name: getattr(run, f.name) for f in fields(run)}
+        self.kept(f"{key}_traced" if traced else key).save(
+            {f.name: getattr(run, f.name) for f in fields(run)}
+        )
         return run
 
     def noise(self) -> Run:
         """The best of `NOISE_DRAWS` uniform perturbations of each image: untargeted, no gradient."""
-        if "noise" not in self.kept:
-            self.on_run("noise")
-            radius = per_example(self.epsilon, self.x)
-            best = self._judged(self.x, self.x)
-            for draw in range(NOISE_DRAWS):
-                delta = random_in_ball(self.x, radius, "linf", seed=self.seed + draw, index=self.index)
-                found = self._judged((self.x + delta).clamp(0, 1), self.x)
-                better = found.success & (~best.success | (found.score < best.score))
-                best = Run(
-                    *(
-                        torch.where(better.view(-1, *[1] * (new.ndim - 1)), new, old)
-                        for new, old in zip(_results(found), _results(best), strict=True)
-                    )
-                )
-            self.kept["noise"] = {f.name: getattr(best, f.name) for f in fields(best)}
-        return Run(**self.kept["noise"])
+        radius = per_example(self.epsilon, self.x)
+        best = self._judged(self.x)
+        for draw in range(NOISE_DRAWS):
+            delta = random_in_ball(self.x, radius, "linf", seed=self.seed + draw, index=self.index)
+            found = self._judged((self.x + delta).clamp(0, 1))
+            better = found.success & (~best.success | (found.score < best.score))
+            parts = zip(_results(found), _results(best), strict=True)
+            best = Run(*(torch.where(better.view(-1, *[1] * (new.ndim - 1)), new, old) for new, old in parts))
+        return best
 
     def transferred(self, other: str) -> Run:
         """Images made on another model by untargeted PGD, before this one."""
-        return self._judged(self.run("pgd", on=other).x_adv, self.x)
+        return self._judged(self.run("pgd", on=other).x_adv)
 
     def undetected(self, run: Run) -> Tensor:
         """Which of a run's images worked and were missed, (N,) bool. Raises: ValueError: without detector."""
@@ -196,9 +230,9 @@ class Bench:
     def _score(self, x: Tensor) -> Tensor:
         return torch.zeros(len(x), device=x.device) if self.detector is None else self.detector.score(x)
 
-    def _judged(self, x_adv: Tensor, x: Tensor, targeted: bool = False) -> Run:
-        success = self.succeeded(predict(self.model, x_adv), targeted)
-        return Run(x_adv, success, (x_adv - x).flatten(1).abs().amax(1), self._score(x_adv))
+    def _judged(self, x_adv: Tensor) -> Run:
+        success = self.succeeded(predict(self.model, x_adv))
+        return Run(x_adv, success, norms(x_adv - self.x, "linf"), self._score(x_adv))
 
     def _call(self, attack: Attack, model: Classifier, targeted: bool, seed: int, key: str, own: bool) -> Run:
         result = attack(
@@ -210,7 +244,7 @@ class Bench:
             seed=seed,
             on_step=lambda _: self.on_run(key),
         )
-        score = self._score(result.x_adv) if own else torch.zeros(len(self.x), device=self.x.device)
+        score = self._score(result.x_adv) if own else torch.zeros_like(result.distance)
         return Run(result.x_adv, result.success, result.distance, score)
 
     @torch.no_grad()
@@ -226,7 +260,7 @@ class Bench:
             with untouched(model):
                 success.append(self.succeeded(predict(model, state.x_adv), targeted))
                 loss.append(self.loss(model, state.x_adv, targeted))
-            score.append(self._score(state.x_adv) if own else torch.zeros(len(self.x)))
+            score.append(self._score(state.x_adv) if own else torch.zeros_like(loss[-1]))
             self.on_run(key)
         assert state is not None
         size = attack.size(state.x_adv - self.x)

@@ -23,8 +23,6 @@ from core.metrics import rate
 
 UNDEFENDED = 0.9
 """Success that the attack must have on an undefended network: "nearly always", with room for n = 50."""
-SEARCHES = 6
-"""Of a minimum-norm attack: from c = 0.001 in tens to 100, if need be."""
 ROUNDING = 1e-4
 """Relative error of a distance that is added up in float32."""
 
@@ -137,7 +135,7 @@ def smallest_changes_are_reported(bench: Bench) -> Check:
     found: list[Number] = []
     wrong: list[str] = []
     for name in names:
-        run = bench.run(name, searches=SEARCHES)
+        run = bench.run(name)
         delta = run.x_adv - bench.x
         true = bench.attack(name).size(delta)
         honest = run.size.isfinite() & ((run.size - true).abs() <= ROUNDING * true + TINY)

@@ -136,8 +136,7 @@ def randomness_is_averaged(bench: Bench) -> Check:
     """15: a model that answers at random is attacked through its mean answer.
 
     This is expectation over transformation. Two passes over the same images tell whether there is any
-    randomness. Where there is, the attack on the
-    mean of answers may not do better than the attacks that are published.
+    randomness. Where there is, the attack on the mean of answers may not do better than the published ones.
     """
     with torch.no_grad(), untouched(bench.model):
         first, second = bench.model(bench.x), bench.model(bench.x)
