@@ -228,6 +228,22 @@ def report(
 
 
 @app.command()
+def health(json_: JsonOption = False, store: StoreOption = None) -> None:
+    """Say which checks of the attacks passed, on every model."""
+    from precompute.health import COLUMNS, unchecked
+    from precompute.health import health as rows_of
+
+    owner = Store(store)
+    rows = rows_of(owner)
+    if json_:
+        _print_json(rows)
+    elif rows:
+        _print_table(COLUMNS, rows)
+    for dataset in unchecked(rows):
+        typer.echo(f"{dataset}: not checked; run `{build_command(dataset, 'demo')}`", err=True)
+
+
+@app.command()
 def export(
     dataset: DatasetArgument,
     folder: Annotated[

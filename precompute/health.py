@@ -37,7 +37,7 @@ def health(store: Store) -> list[dict[str, Any]]:
     return rows
 
 
-def unchecked(store: Store) -> list[str]:
-    """Data sets without a check."""
-    present = {row["dataset"] for row in health(store)}
+def unchecked(rows: list[dict[str, Any]]) -> list[str]:
+    """Data sets of which there is no row."""
+    present = {row["dataset"] for row in rows}
     return [dataset for dataset in DATASETS if dataset not in present]

@@ -7,7 +7,9 @@ from typing import Any
 import pandas as pd
 
 from core.data.specs import OFFICIAL
+from core.health import Check, failed
 from precompute.bundle import Bundle
+from precompute.health import checks as checks_of
 from precompute.pipeline import DATASETS
 from precompute.store import Store
 
@@ -26,19 +28,34 @@ def report(store: Store, paper: str = "qin2020") -> list[dict[str, Any]]:
         store: Where the bundles are; for each data set the best profile there is counts.
         paper: One of `papers()`.
     Returns: Rows with paper, table, dataset, model, attack, mode, metric, published, ours, low, high (these
-        four in percent), n, profile (with the copy of the data, where that is not the official one), reason.
+        four in percent), n, profile (with the copy of the data, where that is not the official one), reason,
+        and warnings, the failed checks of attack health that touch ours.
     Raises: ValueError: for a paper that is not known.
     """
     if paper not in papers():
         raise ValueError(f"expected a paper among {', '.join(papers())}, got {paper!r}")
     document = json.loads((PAPERS / f"{paper}.json").read_text(encoding="utf-8"))
     rates: dict[str, tuple[Bundle, pd.DataFrame]] = {}
+    checks: dict[str, dict[str, list[Check]]] = {}
     for dataset in DATASETS:
         bundle = store.bundle(dataset)
         artifact = bundle.get("results", ("rates",)) if bundle else None
         if bundle and artifact:
             rates[dataset] = (bundle, artifact.tables["rates"])
-    return [{"paper": paper, **number, **ours(number, rates)} for number in document["numbers"]]
+            checks[dataset] = checks_of(bundle)
+    return [
+        {"paper": paper, **number, **ours(number, rates), "warnings": warnings(number, checks)}
+        for number in document["numbers"]
+    ]
+
+
+def warnings(number: dict[str, Any], checks: dict[str, dict[str, list[Check]]]) -> list[str]:
+    """The failed checks of attack health that touch our figure for one published number."""
+    found = checks.get(number["dataset"], {}).get(number["model"], [])
+    return [
+        f"{check.number} {check.name}: {check.figure}"
+        for check in failed(found, number["metric"], number["attack"])
+    ]
 
 
 def ours(number: dict[str, Any], rates: dict[str, tuple[Bundle, pd.DataFrame]]) -> dict[str, Any]:

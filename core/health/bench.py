@@ -102,7 +102,8 @@ class Bench:
         attacks: By name.
         seed: Of all randomness.
         changed: Fields of attacks that differ from these, by attack.
-        kept: The place of a run by its name. Places that outlive the process let checks go on where they were.
+        kept: The place of a run by its name. With places that outlive the process, checks go on where they
+            were.
         on_run: Called before each run with its name, and during it.
     """
 
@@ -185,8 +186,8 @@ class Bench:
         said += [f"seed-{seed}"] if seed is not None else []
         key = "_".join([name, *said])
         # A traced run is as good as one without its path, but not the other way round.
-        for place in (f"{key}_traced", *([] if traced else [key])):
-            found = self.kept(place).load()
+        for name_of_place in (f"{key}_traced", *([] if traced else [key])):
+            found = self.kept(name_of_place).load()
             if found is not None:
                 return Run(**{part: tensor.to(self.x.device) for part, tensor in found.items()})
         self.on_run(key)
@@ -194,9 +195,8 @@ class Bench:
         model = self.model if on is None else self.others[on]
         chosen = self.seed if seed is None else seed
         run = (self._trace if traced else self._call)(attack, model, targeted, chosen, key, on is None)
-        self.kept(f"{key}_traced" if traced else key).save(
-            {f.name: getattr(run, f.name) for f in fields(run)}
-        )
+        place = self.kept(f"{key}_traced" if traced else key)
+        place.save({f.name: getattr(run, f.name) for f in fields(run)})
         return run
 
     def noise(self) -> Run:
