@@ -13,6 +13,7 @@ from app import state
 from app.ui.verdict import Outcome, Verdict
 from core.attacks import ATTACK_TITLES
 from core.data import Dataset
+from core.health import Check, checks_of
 from core.images import LEVELS, from_uint8, to_uint8
 from core.metrics import Rate, succeeded, success_rate, threshold_at, undetected_rate
 from core.models import TITLES, ReconstructingNet
@@ -194,6 +195,20 @@ def attack_names(bundle: Bundle, models: Sequence[str]) -> list[str]:
         for attack in reversed(ATTACK_TITLES)
         if all(f"{model}/attack/{attack}-{mode}" in bundle for model in models)
     ]
+
+
+def health(bundle: Bundle) -> dict[str, list[Check]] | None:
+    """The checks of the attacks on each model; None for a bundle built before there were checks.
+
+    Raises: CorruptArtifact.
+    """
+    table = _load(bundle, "results").tables.get("health") if "results" in bundle else None
+    return None if table is None or table.empty else checks_of(table)
+
+
+def health_facts(bundle: Bundle, model: str) -> dict[str, Any]:
+    """How the attacks on a model were checked: fields, n, device. Raises MissingArtifact, CorruptArtifact."""
+    return bundle.load(f"{model}/health", only=()).facts
 
 
 def x_adv(dataset: Dataset, attack: Attacked, rows: Sequence[int]) -> Tensor:

@@ -359,6 +359,7 @@ def health(params: dict[str, Any], inputs: dict[str, Artifact], job: Job) -> Out
         "checks": [check.record() for check in checks],
         "fields": params["fields"],
         "beta": beta,
+        "n": len(rows.index),
         "rows": params["rows"],
         "seed": params["seed"],
         "device": describe(where),

@@ -5,7 +5,7 @@ import torch
 
 from app import results, state, url
 from app.results import Attacked, attack_words
-from app.ui import notices
+from app.ui import health, notices
 from app.ui.charts import offer_csv, show_chart, trusted
 from app.ui.page import Opened, open_page
 from app.ui.status import status_line
@@ -32,6 +32,7 @@ the line in the histograms, the points on the curve and the rates against β mov
 CLEAN, WORKED, FAILED = "clean", "attack worked", "attack failed"
 GROUPS = {CLEAN: CLEAN_COLOUR, WORKED: OUTCOME_COLOURS["undetected"], FAILED: GREY}
 UPTO = {"10 %": 0.1, "50 %": 0.5}
+RATES = ("success_rate", "undetected_rate")
 TARGETED, UNTARGETED = "Targeted", "Untargeted"
 
 
@@ -57,6 +58,11 @@ def choose_attack(page: Opened) -> str:
 
 def show_rates(page: Opened, attacks: list[Attacked]) -> None:
     """One line a model: theta, false alarms on test images, success and undetected rate."""
+    name = attacks[0].facts["attack"]
+
+    def marked(attack: Attacked, metric: str, name: str | None) -> str:
+        return health.mark(page.bundle, attack.model, metric, name)
+
     lines = [
         "| Model | θ | Clean test images flagged | Attacks that worked | Undetected |",
         "|---" * 5 + "|",
@@ -64,9 +70,10 @@ def show_rates(page: Opened, attacks: list[Attacked]) -> None:
     for attack in attacks:
         threshold = page.threshold(attack.model)
         rates = (
-            in_words(page.clean(attack.model).flagged(threshold), 1),
-            in_words(attack.success_rate()),
-            in_words(attack.undetected_rate(threshold)),
+            in_words(page.clean(attack.model).flagged(threshold), 1)
+            + marked(attack, "undetected_rate", None),
+            in_words(attack.success_rate()) + marked(attack, "success_rate", name),
+            in_words(attack.undetected_rate(threshold)) + marked(attack, "undetected_rate", name),
         )
         lines.append(f"| **{attack.title}** | {threshold:.2f} | {' | '.join(rates)} |")
     st.markdown("\n".join(lines))
@@ -170,6 +177,7 @@ def show_sweep(page: Opened) -> list[Record]:
         f"{count} images for each β and model, other ones than above. Bands are 95 % intervals. "
         f"Undetected: at {100 * page.fpr:g} % false alarms."
     )
+    health.note(page.bundle, page.models, RATES, "r-pgd")
     return [point.record() for point in (*success, *undetected)]
 
 
@@ -227,9 +235,11 @@ def main() -> None:
     with left:
         st.markdown("##### Distances of clean and of attacked images")
         distances = show_histograms(page, attacks)
+        health.note(page.bundle, page.models, RATES, attacks[0].facts["attack"])
     with right:
         st.markdown("##### Undetected rate against false alarms")
         curve = show_curve(page, attacks)
+        health.note(page.bundle, page.models, ("undetected_rate",), attacks[0].facts["attack"])
     sweep = show_sweep(page)
     classes = show_classes(page)
     with st.container(horizontal=True, gap="small"):

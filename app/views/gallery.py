@@ -8,7 +8,7 @@ import streamlit as st
 
 from app import url
 from app.results import Attacked, attack_words
-from app.ui import notices, tiles
+from app.ui import health, notices, tiles
 from app.ui.charts import offer_csv
 from app.ui.page import Opened, open_page
 from app.ui.status import status_line
@@ -220,7 +220,10 @@ def main() -> None:
     if st.session_state.get("page", 1) > pages:
         first_page()
     words, turner = st.columns([3, 2], vertical_alignment="center")
-    words.markdown(count_words(every))
+    with words:
+        st.markdown(count_words(every))
+        attacked = page.attacked(choice.models[0]).facts["attack"]
+        health.note(page.bundle, choice.models, ("success_rate", "undetected_rate"), attacked)
     with turner.container(horizontal_alignment="right"):
         number = st.pagination(pages, key="page", bind="query-params")
     st.html(tiles.colour_key())

@@ -6,7 +6,7 @@ import streamlit as st
 
 from app import url
 from app.results import Attacked, attack_words
-from app.ui import notices, tiles
+from app.ui import health, notices, tiles
 from app.ui.charts import offer_csv, show_chart
 from app.ui.page import Opened, open_page
 from app.ui.status import status_line
@@ -120,9 +120,11 @@ def show_matrix(
     )
     show_chart(chart, words, key, partial(pick, key))
     far = spread(cells)
+    name = attack.facts["attack"]
+    marks = {m: health.mark(page.bundle, attack.model, m, name) for m in ("success_rate", "undetected_rate")}
     lines = (
-        f"**Success** {in_words(attack.success_rate())}",
-        f"**Undetected** {in_words(rate(undetected))}, θ = {threshold:.2f}",
+        f"**Success** {in_words(attack.success_rate())}{marks['success_rate']}",
+        f"**Undetected** {in_words(rate(undetected))}, θ = {threshold:.2f}{marks['undetected_rate']}",
         f"**Spread** {100 * far.observed:.0f} points ({100 * far.chance:.0f} by chance)",
     )
     beta = attack.facts.get("beta")
@@ -164,6 +166,12 @@ def show_pair(page: Opened, attacks: list[Attacked], pair: tuple[int, int]) -> N
         worked = rate(attack.worked[chosen])
         missed = rate(attack.undetected(threshold)[chosen])
         notes[attack.title] = f"{worked.k} of {worked.n} worked, {missed.k} undetected"
+        warned = health.said(
+            check
+            for metric in ("success_rate", "undetected_rate")
+            for check in health.touching(page.bundle, attack.model, metric, attack.facts["attack"])
+        )
+        notes[attack.title] += f" ⚠ {warned}" if warned else ""
     st.html(tiles.comparison(columns, MODEL_COLOURS, notes))
     with st.container(horizontal=True, gap="medium"):
         st.page_link(

@@ -14,6 +14,8 @@ from core.geometry import norms, per_example, random_in_ball
 from core.metrics import succeeded
 from core.objectives import Classifier
 
+TRACED = ("pgd", "r-pgd")
+"""Attacks whose path is kept."""
 NOISE_DRAWS = 10
 """How often noise is tried on each image."""
 
@@ -185,6 +187,8 @@ class Bench:
         said += [f"{key}-{value:g}" for key, value in sorted(changes.items())]
         said += [f"seed-{seed}"] if seed is not None else []
         key = "_".join([name, *said])
+        # Whole paths of these are asked for sooner or later.
+        traced = traced or (name in TRACED and on is None and seed is None and not changes)
         # A traced run is as good as one without its path, but not the other way round.
         for name_of_place in (f"{key}_traced", *([] if traced else [key])):
             found = self.kept(name_of_place).load()
@@ -221,11 +225,11 @@ class Bench:
             raise ValueError("expected a bench with a detector, got one without; ask for success instead")
         return run.success & ~self.detector.flagged(run.score)
 
-    def loss(self, model: Classifier, x: Tensor, targeted: bool = False) -> Tensor:
+    def loss(self, logits: Tensor, targeted: bool = False) -> Tensor:
         """What an attack raises: cross-entropy of the label, or minus that of the target, (N,)."""
         if targeted:
-            return -F.cross_entropy(model(x), self.target, reduction="none")
-        return F.cross_entropy(model(x), self.label, reduction="none")
+            return -F.cross_entropy(logits, self.target, reduction="none")
+        return F.cross_entropy(logits, self.label, reduction="none")
 
     def _score(self, x: Tensor) -> Tensor:
         return torch.zeros(len(x), device=x.device) if self.detector is None else self.detector.score(x)
@@ -258,8 +262,9 @@ class Bench:
             model, self.x, self.label, target=target, index=self.index.cpu(), seed=seed
         ):
             with untouched(model):
-                success.append(self.succeeded(predict(model, state.x_adv), targeted))
-                loss.append(self.loss(model, state.x_adv, targeted))
+                logits = model(state.x_adv)
+            success.append(self.succeeded(logits.argmax(1), targeted))
+            loss.append(self.loss(logits, targeted))
             score.append(self._score(state.x_adv) if own else torch.zeros_like(loss[-1]))
             self.on_run(key)
         assert state is not None

@@ -169,3 +169,8 @@ def touching(metrics: Iterable[str], attacks: Iterable[str]) -> tuple[str, ...]:
 def percent(value: float) -> str:
     """A share in words: "12 %"."""
     return f"{100 * value:.0f} %"
+
+
+def at_most(worst: Number) -> str:
+    """The worst of several shares, in words."""
+    return f"at most {percent(worst.value)} {worst.name} (n = {worst.n:,})"

@@ -14,6 +14,7 @@ from core.health.check import (
     UNDETECTED,
     Check,
     Number,
+    at_most,
     percent,
     touching,
     verdict,
@@ -53,12 +54,11 @@ def knowing_more_helps(bench: Bench) -> Check:
         number = Number.share("unseen by another attack, not by R-PGD", unseen & ~adaptive)
         found.append(number)
         touched += touching((UNDETECTED,), bench.adaptive) if number.value > SLACK else ()
-    words = ", ".join(f"{percent(number.value)} {number.name}" for number in found)
     found.sort(key=lambda number: -number.value)
     return Check(
         5,
         verdict(not touched),
-        f"{words} (n = {len(bench.x)})",
+        at_most(found[0]),
         tuple(found),
         touched,
         "No decision-based attack is among the attacks of this version; noise and images made on other "

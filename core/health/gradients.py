@@ -21,6 +21,7 @@ from core.health.check import (
     UNDETECTED,
     Check,
     Number,
+    at_most,
     percent,
     touching,
     verdict,
@@ -64,11 +65,10 @@ def gradients_are_whole(bench: Bench) -> Check:
                 attacks = bench.white_box if title == "classification" else bench.adaptive
                 touched += touching((SUCCESS, UNDETECTED), attacks)
     found.sort(key=lambda number: -number.value)
-    worst = found[0]
     return Check(
         11,
         verdict(not touched),
-        f"{percent(worst.value)} {worst.name} (n = {worst.n})",
+        at_most(found[0]),
         tuple(found),
         tuple(dict.fromkeys(touched)),
     )
@@ -97,13 +97,13 @@ def loss_is_smooth(bench: Bench) -> Check:
     changes: list[Tensor] = []
     with untouched(bench.model):
         for x in (bench.x, bench.run("pgd").x_adv):
-            here = bench.loss(bench.model, x)
+            here = bench.loss(bench.model(x))
             total = torch.zeros_like(here)
             for draw in range(DIRECTIONS):
                 delta = random_in_ball(
                     x, per_example(RADIUS, x), "linf", seed=bench.seed + draw, index=bench.index
                 )
-                total += (bench.loss(bench.model, (x + delta).clamp(0, 1)) - here).abs()
+                total += (bench.loss(bench.model((x + delta).clamp(0, 1))) - here).abs()
             change = total / DIRECTIONS / here.clamp(min=math.log(2))
             changes.append(change)
             # Written so that a change which is not a number is unstable.

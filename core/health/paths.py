@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from core.health.bench import Bench, Run
-from core.health.check import SUCCESS, UNDETECTED, Check, Number, percent, touching, verdict
+from core.health.check import SUCCESS, UNDETECTED, Check, Number, at_most, touching, verdict
 from core.health.strength import CHANGE, SLACK
 from core.metrics import rate
 
@@ -40,12 +40,11 @@ def no_success_is_lost(bench: Bench) -> Check:
             found.append(Number.share(f"undetected successes lost by {mode} R-PGD", lost))
             if lost.value > SLACK:
                 touched += touching((UNDETECTED,), bench.adaptive)
-    words = ", ".join(f"{percent(number.value)} {number.name}" for number in found)
     found.sort(key=lambda number: -number.value)
     return Check(
         13,
         verdict(not touched),
-        f"{words} (n = {len(bench.x)})",
+        at_most(found[0]),
         tuple(found),
         tuple(dict.fromkeys(touched)),
     )
@@ -60,12 +59,11 @@ def attacks_have_finished(bench: Bench) -> Check:
         )
         for targeted in (False, True)
     ]
-    words = ", ".join(f"{percent(number.value)} {number.name}" for number in found)
     found.sort(key=lambda number: -number.value)
     return Check(
         14,
         verdict(found[0].value <= CHANGE),
-        f"{words} (n = {len(bench.x)})",
+        at_most(found[0]),
         tuple(found),
         touching((SUCCESS, UNDETECTED), bench.iterated),
     )

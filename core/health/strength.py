@@ -8,7 +8,7 @@ from itertools import pairwise
 from torch import Tensor
 
 from core.health.bench import Bench
-from core.health.check import SUCCESS, UNDETECTED, Check, Number, percent, touching, verdict
+from core.health.check import SUCCESS, UNDETECTED, Check, Number, at_most, percent, touching, verdict
 from core.metrics import rate
 
 FACTORS = (0.25, 0.5, 1.0, 2.0)
@@ -64,9 +64,8 @@ def iterative_beats_one_step(bench: Bench) -> Check:
     found = [Number.share(f"fooled by FGSM, not by {name.upper()}", hits) for name, hits in missed.items()]
     failed = [name for name, number in zip(missed, found, strict=True) if number.value > SLACK]
     touched = touching((SUCCESS, UNDETECTED), [a for name in failed for a in (name, f"r-{name}")])
-    words = ", ".join(f"{percent(n.value)} {n.name}" for n in found)
     found.sort(key=lambda number: -number.value)
-    return Check(3, verdict(not failed), f"{words} (n = {len(one)})", tuple(found), touched)
+    return Check(3, verdict(not failed), at_most(found[0]), tuple(found), touched)
 
 
 def more_effort_adds_little(bench: Bench) -> Check:
@@ -100,6 +99,5 @@ def more_effort_adds_little(bench: Bench) -> Check:
             bench.undetected(bench.run("r-pgd", seed=second)),
             touching((UNDETECTED,), bench.adaptive),
         )
-    words = ", ".join(f"{100 * number.value:+.0f} % {number.name}" for number in found)
     found.sort(key=lambda number: -abs(number.value))
-    return Check(4, verdict(not touched), f"{words} (n = {len(bench.x)})", tuple(found), touched)
+    return Check(4, verdict(not touched), at_most(found[0]), tuple(found), touched)

@@ -1,0 +1,172 @@
+"""Whether the attacks can be believed: fifteen checks on every model, each with its figure."""
+
+import streamlit as st
+
+from app import results, state, url
+from app.ui import notices
+from app.ui.charts import offer_csv
+from app.ui.health import MARKS
+from app.ui.status import status_line
+from core.figures.style import Record
+from core.health import EXPLANATIONS, FAILED, Check, Number
+from core.models import TITLES
+
+INTRO = """
+A network looks robust when attacks on it **fail for reasons of their own**: gradients that vanish, too few
+steps, a success that was passed and lost. These checks look for such reasons. Where one failed, the numbers
+that it touches carry a warning on every page: they say less about the network than they seem to.
+"""
+Checks = dict[str, list[Check]]
+
+
+def name_of(number: int) -> str:
+    return f"{number} · {EXPLANATIONS[number][0]}"
+
+
+def choose(model: str, number: int) -> None:
+    """Take over the cell that was pressed."""
+    st.session_state["check"] = number
+    st.session_state["of"] = model
+
+
+def show_matrix(checks: Checks) -> None:
+    """One line a check, one column a model; pressing a verdict shows what is behind it."""
+    widths = [5, *(3 for _ in checks)]
+    for place, title in zip(st.columns(widths)[1:], checks, strict=True):
+        place.markdown(f"**{TITLES[title]}**")
+    for number, (name, meaning) in EXPLANATIONS.items():
+        first, *places = st.columns(widths)
+        first.markdown(f"**{number} · {name}**  \n:small[{meaning}]")
+        for place, (model, found) in zip(places, checks.items(), strict=True):
+            check = next((c for c in found if c.number == number), None)
+            if check is None:
+                place.caption("not run")
+                continue
+            with place.container(gap="xxsmall"):
+                st.button(
+                    MARKS[check.verdict],
+                    key=f"cell-{number}-{model}",
+                    type="tertiary",
+                    on_click=choose,
+                    args=(model, number),
+                    help=f"{TITLES[model]}, check {number}: show the numbers behind it",
+                )
+                st.caption(check.figure)
+
+
+def number_words(number: Number) -> str:
+    """A number as a line of a table."""
+    interval = "" if number.low is None else f"{number.low:.3g} – {number.high:.3g}"
+    return f"| {number.name} | {number.value:.3g} | {interval} | {number.n:,} |"
+
+
+def choose_cell(checks: Checks) -> tuple[str, Check]:
+    """Check and model, from the keyboard; pressing a verdict sets the same two."""
+    numbers, models = list(EXPLANATIONS), list(checks)
+    url.check_choice("check", [name_of(number) for number in numbers], "Check")
+    url.check_choice("of", [TITLES[model] for model in models], "Model")
+    failures = [(c.number, model) for model in models for c in checks[model] if c.verdict == FAILED]
+    usual, whose = min(failures, default=(1, models[0]))
+    number = st.selectbox(
+        "Check",
+        numbers,
+        index=numbers.index(usual),
+        format_func=name_of,
+        key="check",
+        bind="query-params",
+    )
+    model = st.selectbox(
+        "Model",
+        models,
+        index=models.index(whose),
+        format_func=TITLES.__getitem__,
+        key="of",
+        bind="query-params",
+    )
+    return model, next(check for check in checks[model] if check.number == number)
+
+
+def show_detail(checks: Checks) -> None:
+    """All numbers of one check on one model."""
+    model, check = choose_cell(checks)
+    st.markdown(f"{MARKS[check.verdict]} on **{TITLES[model]}**: {check.figure}")
+    if check.details:
+        lines = ["| Number | Value | 95 % interval | n |", "|---|---|---|---|"]
+        st.markdown("\n".join([*lines, *(number_words(number) for number in check.details)]))
+    if check.note:
+        st.caption(check.note)
+    if check.verdict == FAILED:
+        st.warning(f"It touches: {touched_words(check)}.", icon=":material/warning:")
+
+
+def touched_words(check: Check) -> str:
+    """What a failed check touches: "success rate of pgd, bim; undetected rate"."""
+    found: dict[str, list[str]] = {}
+    for touch in check.touches:
+        metric, _, attack = touch.partition("/")
+        found.setdefault(metric.replace("_", " "), []).append(attack)
+    parts = [
+        metric if "" in attacks else f"{metric} of {', '.join(attacks)}" for metric, attacks in found.items()
+    ]
+    return "; ".join(parts)
+
+
+def records(checks: Checks) -> list[Record]:
+    """All numbers of all checks, for a file."""
+    return [
+        {
+            "model": TITLES[model],
+            "check": check.number,
+            "name": check.name,
+            "verdict": check.verdict,
+            "number": number.name,
+            "value": number.value,
+            "low": number.low,
+            "high": number.high,
+            "n": number.n,
+        }
+        for model, found in checks.items()
+        for check in found
+        for number in check.details or (Number("", float("nan"), 0),)
+    ]
+
+
+def main() -> None:
+    st.title("Attack health", anchor=False)
+    st.markdown(INTRO)
+    dataset = state.dataset_name()
+    bundle = state.bundle(dataset)
+    if bundle is None:
+        notices.missing_bundle(dataset)
+        st.stop()
+    found = results.health(bundle)
+    if found is None:
+        st.info(
+            f"These results were built before there were checks; `python -m precompute build {dataset} "
+            f"--profile {bundle.profile}` runs them.",
+            icon=":material/info:",
+        )
+        st.stop()
+    count = sum(check.verdict == FAILED for checks in found.values() for check in checks)
+    total = sum(len(checks) for checks in found.values())
+    st.markdown(f"**{count} of {total}** checks failed. Press a verdict to see the numbers behind it.")
+    left, right = st.columns([8, 4], gap="large")
+    with right, st.container(key="health-detail"):
+        show_detail(found)
+    url.show_corrections()
+    with left:
+        show_matrix(found)
+    about = {"dataset": dataset, "profile": bundle.profile}
+    offer_csv("All numbers (CSV)", lambda: records(found), f"{dataset}-health", about)
+    facts = results.health_facts(bundle, next(iter(found)))
+    status_line(
+        f"{facts['fields']['steps']} iterations",
+        f"computed on {facts['device']}, gradients in {facts['gradients']}",
+        live=False,
+        n=facts["n"],
+        profile=bundle.profile,
+    )
+
+
+with notices.explained():
+    main()
