@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from core.attacks.base import predict
+from core.attacks.gradient import PGD
 from core.data import Split
 from core.models import ReconstructingNet
 from core.objectives import margin_loss, squared_error
@@ -60,6 +61,45 @@ class Recipe:
         """Learning rate as a share of its peak."""
         warm = min(1.0, (step + 1) / self.warmup) if self.warmup else 1.0
         return warm * (0.01 + 0.99 * (1 + math.cos(math.pi * step / total)) / 2)
+
+
+@dataclass(frozen=True)
+class Adversary:
+    """Training on what PGD makes of the images, in place of the images.
+
+    Attributes:
+        epsilon: linf radius, in pixel units.
+        step_size, steps: Of PGD, from a random start.
+        ramp: Share of the training over which epsilon and step size grow from zero. At MNIST's epsilon a
+            small network that starts with the full radius learns to answer one class whatever it sees.
+    Source: madry2017, Eq. 2.1.
+    """
+
+    epsilon: float
+    step_size: float
+    steps: int = 7
+    ramp: float = 0.5
+
+    def digest(self) -> str:
+        """Short hash of all fields."""
+        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()[:16]
+
+    def examples(
+        self, model: nn.Module, x: Tensor, y: Tensor, index: Tensor, *, done: float, seed: int, recipe: Recipe
+    ) -> Tensor:
+        """Attacked images (B, C, H, W), detached.
+
+        Args:
+            index: Of the images in their data set, (B,): the key of each one's random start.
+            done: Share of the training that is done.
+            seed: Of the random starts.
+            recipe: Its precision is that of the gradients.
+        """
+        scale = min(1.0, done / self.ramp) if self.ramp else 1.0
+        attack = PGD(epsilon=scale * self.epsilon, step_size=scale * self.step_size, steps=self.steps)
+        precision = torch.bfloat16 if recipe.precision == "bfloat16" else torch.float32
+        path = attack.iterate(model, x, y, index=index, seed=seed, every=self.steps, precision=precision)
+        return list(path)[-1].x_adv
 
 
 @dataclass
@@ -107,6 +147,7 @@ def train(
     validation: Split,
     recipe: Recipe,
     *,
+    adversary: Adversary | None = None,
     checkpoint: Path | None = None,
     device: str | torch.device = "cpu",
     on_progress: OnEpochProgress | None = None,
@@ -119,6 +160,7 @@ def train(
     Args:
         model: Built with `recipe.seed`.
         training, validation: Images and labels; validation is only measured, never trained on.
+        adversary: Who changes the training images before every step; None for nobody.
         checkpoint: File (safetensors) written after every epoch and continued from, when it exists.
         on_progress: Called some times a second.
     Returns: History, including the epochs before a resume.
@@ -130,7 +172,8 @@ def train(
         raise ValueError(f"expected a batch of at most {len(training)} images, got {recipe.batch_size}")
     model.to(device=device, memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue] - torch's own
     optimizer = torch.optim.Adam(model.parameters(), recipe.learning_rate)
-    history = load_checkpoint(checkpoint, model, optimizer, recipe) if checkpoint else History()
+    plan = recipe.digest() if adversary is None else f"{recipe.digest()}-{adversary.digest()}"
+    history = load_checkpoint(checkpoint, model, optimizer, plan) if checkpoint else History()
     per_epoch = len(training) // recipe.batch_size
     total = per_epoch * recipe.epochs
     for epoch in range(len(history.epochs), recipe.epochs):
@@ -146,6 +189,9 @@ def train(
                 x = translate(x, recipe.shift, generator)
             x, y = x.to(device), y.to(device)
             step = epoch * per_epoch + number
+            if adversary:
+                seed = recipe.seed * 1_000_003 + epoch
+                x = adversary.examples(model, x, y, rows, done=step / total, seed=seed, recipe=recipe)
             for group in optimizer.param_groups:
                 group["lr"] = recipe.learning_rate * recipe.rate(step, total)
             classification, error = losses(model, x, y, recipe)
@@ -167,29 +213,31 @@ def train(
             }
         )
         if checkpoint:
-            save_checkpoint(checkpoint, model, optimizer, recipe, history)
+            save_checkpoint(checkpoint, model, optimizer, plan, history)
     model.eval()
     return history
 
 
 def save_checkpoint(
-    path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, recipe: Recipe, history: History
+    path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, plan: str, history: History
 ) -> None:
-    """Write model, optimiser state and history at once: a kill leaves the old file or the new one."""
+    """Write model, optimiser state and history at once: a kill leaves the old file or the new one.
+
+    Args:
+        plan: Digest of all that decides the weights.
+    """
     tensors = {f"model.{name}": tensor for name, tensor in model.state_dict().items()}
     states: dict[int, dict[str, Tensor]] = optimizer.state_dict()["state"]
     for number, state in states.items():
         tensors |= {f"optimizer.{number}.{name}": value for name, value in state.items()}
-    metadata = {"recipe": recipe.digest(), "history": json.dumps(history.epochs)}
+    metadata = {"recipe": plan, "history": json.dumps(history.epochs)}
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_suffix(f".{os.getpid()}.tmp")
     save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, temporary, metadata)
     temporary.replace(path)
 
 
-def load_checkpoint(
-    path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, recipe: Recipe
-) -> History:
+def load_checkpoint(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, plan: str) -> History:
     """Restore what `save_checkpoint` wrote into model and optimiser.
 
     The history is empty when there is no file.
@@ -198,9 +246,9 @@ def load_checkpoint(
         return History()
     with safe_open(path, framework="pt") as file:
         metadata: dict[str, str] = file.metadata()
-        if metadata.get("recipe") != recipe.digest():
+        if metadata.get("recipe") != plan:
             raise CheckpointError(
-                f"expected a checkpoint of recipe {recipe.digest()} in {path}, "
+                f"expected a checkpoint of recipe {plan} in {path}, "
                 f"got one of {metadata.get('recipe')}; delete it to start again"
             )
         tensors: dict[str, Tensor] = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118

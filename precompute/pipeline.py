@@ -18,6 +18,14 @@ CORRUPTED = ("mnist",)
 UNDEFENDED = ("cnn_cr", "cnn_r")
 """What stands for an undefended network when another model is checked: a plain classifier, its detector
 left out."""
+JUDGES = {
+    "convnet": ("convnet", False),
+    "residual": ("residual", False),
+    "robust": ("residual", True),
+}
+"""Networks that judge attacked images, by name: architecture, and whether PGD changes what it is trained on.
+
+They share no weights with what is attacked, as each has a seed of its own, and they never ship."""
 BETAS = (0.1, 0.25, 0.4, 0.45, 0.5, 0.52, 0.55, 0.6, 0.75, 0.9)
 """Dense where success falls off: between 0.45 and 0.6 the two sign steps become equal."""
 
@@ -56,7 +64,7 @@ PROFILES = {
         "compact",
         2,
         3,
-        1,
+        2,
         1,
         2,
         (0.25, 0.5, 0.75),
@@ -248,6 +256,55 @@ def health_step(dataset: str, model: str, profile: Profile, named: dict[str, Ste
     return step(f"{model}/health", "health", params, inputs, named[f"{model}/weights"].data)
 
 
+def judge_steps(dataset: str, profile: Profile, digests: dict[str, str]) -> dict[str, Step]:
+    """The judges of a data set by name, equal under the profiles demo and paper.
+
+    They train for half the epochs of the models: they need to be good, not best.
+    """
+    spec = data.spec(dataset)
+    attack = {"epsilon": spec.epsilon, "step_size": spec.epsilon / 10, "steps": 40}
+    whole = recipe(dataset, "judge", profile)
+    found: dict[str, Step] = {}
+    for number, (name, (model, robust)) in enumerate(JUDGES.items()):
+        params = {
+            "dataset": dataset,
+            "model": model,
+            "size": "compact",
+            "recipe": {**whole, "epochs": max(1, whole["epochs"] // 2), "seed": 100 + number},
+            "attack": attack,
+            "rows": {"first": 0, "per_class": 30, "targets": "none", "seed": 0},
+        }
+        if robust:
+            params["adversary"] = {"epsilon": spec.epsilon, "step_size": spec.epsilon / 4, "steps": 5}
+        found[name] = step(f"judges/{name}", "judge", params, {}, digests)
+    return found
+
+
+def coherence_steps(dataset: str, profile: Profile, steps: list[Step], digests: dict[str, str]) -> list[Step]:
+    """How alike classes are, the judges, and what they say about every model's matrix."""
+    judges = judge_steps(dataset, profile, digests)
+    choice = {"first": 0, "per_class": 30, "targets": "none", "seed": 0}
+    return [
+        step("similarity", "similarity", {"dataset": dataset, "per_class": 1000}, {}, digests),
+        *judges.values(),
+        *(
+            step(
+                made.name.replace("/matrix", "/judged"),
+                "judged",
+                {"dataset": dataset, "rows": choice},
+                {**judges, "matrix": made},
+                digests,
+            )
+            for made in steps
+            if made.name.endswith("/matrix")
+        ),
+    ]
+
+
+READ = ("clean", "attacked", "sweep", "corrupted", "health", "similarity", "judged")
+"""Functions whose artifacts the tables are made of."""
+
+
 def experiment(dataset: str, profile: str) -> list[Step]:
     """All named steps of a bundle.
 
@@ -261,15 +318,20 @@ def experiment(dataset: str, profile: str) -> list[Step]:
     ]
     named = {s.name: s for s in steps}
     steps += [health_step(dataset, model, profile_of(dataset, profile), named) for model in MODELS]
-    named = {s.name: s for s in steps if s.function in ("clean", "attacked", "sweep", "corrupted", "health")}
+    steps += coherence_steps(dataset, profile_of(dataset, profile), steps, digests)
+    named = {s.name: s for s in steps if s.function in READ}
     params = {"dataset": dataset, "profile": profile, "models": list(MODELS)}
     return [*steps, step("results", "results", params, named, {})]
 
 
 def shipped_names(dataset: str, profile: str) -> list[str]:
-    """Names of what may ship: all but substitutes and pictures of data sets that are not ours to pass on."""
+    """Names of what may ship: all but substitutes, judges and pictures that are not ours to pass on."""
     pictures = data.spec(dataset).pictures_ship
-    found = [s for s in experiment(dataset, profile) if not s.name.endswith("/substitute")]
+    found = [
+        s
+        for s in experiment(dataset, profile)
+        if s.function != "judge" and not s.name.endswith("/substitute")
+    ]
     return [s.name for s in found if pictures or s.function != "reconstructions"]
 
 

@@ -16,7 +16,7 @@ from core.metrics import rate, succeeded, success_rate, undetected_rate
 from core.models import ReconstructingNet, build
 from core.runtime import configure, describe, device, gradient_precision
 from core.selection import Rows, select
-from core.training import Recipe, train
+from core.training import Adversary, Recipe, train
 from precompute.artifact import Artifact
 from precompute.work import Job, Outcome, StepFunction
 
@@ -43,12 +43,14 @@ def weights(params: dict[str, Any], inputs: dict[str, Artifact], job: Job) -> Ou
     configure()
     dataset = data.load(params["dataset"])
     recipe = Recipe(**params["recipe"])
+    adversary = Adversary(**params["adversary"]) if "adversary" in params else None
     model = build(params["model"], dataset.spec.shape, size=params["size"], seed=recipe.seed)
     history = train(
         model,
         dataset.train,
         dataset.validation,
         recipe,
+        adversary=adversary,
         checkpoint=job.workspace.path / "checkpoint.safetensors",
         device=device(),
         on_progress=job.progress,
@@ -368,6 +370,27 @@ def health(params: dict[str, Any], inputs: dict[str, Artifact], job: Job) -> Out
     return Outcome(facts=facts)
 
 
+def judge(params: dict[str, Any], inputs: dict[str, Artifact], job: Job) -> Outcome:
+    """Train a classifier that is to judge attacked images."""
+    from precompute.judging import train_judge
+
+    return train_judge(params, inputs, job)
+
+
+def similarity(params: dict[str, Any], inputs: dict[str, Artifact], job: Job) -> Outcome:
+    """How far the classes of a data set are apart."""
+    from precompute.judging import class_similarity
+
+    return class_similarity(params, inputs, job)
+
+
+def judged(params: dict[str, Any], inputs: dict[str, Artifact], job: Job) -> Outcome:
+    """What judges see in the attacked images of a matrix that worked."""
+    from precompute.judging import ask_judges
+
+    return ask_judges(params, inputs, job)
+
+
 def results(params: dict[str, Any], inputs: dict[str, Artifact], job: Job) -> Outcome:
     """All rates of a bundle as tables, each with n and interval."""
     from precompute.tables import tables
@@ -383,5 +406,8 @@ STEPS = {
     "corrupted": StepFunction(corrupted, 1, gpu=True),
     "health": StepFunction(health, 1, gpu=True),
     "reconstructions": StepFunction(reconstructions, 1),
+    "judge": StepFunction(judge, 1, gpu=True),
+    "similarity": StepFunction(similarity, 1),
+    "judged": StepFunction(judged, 1),
     "results": StepFunction(results, 1),
 }

@@ -1,5 +1,6 @@
 """The tables of a bundle: every rate with its n and its Wilson interval, from the stored attack rows."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -7,6 +8,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from core.coherence import PairOutcomes, agreement, coherence_table, pair_outcomes, verdicts
 from core.health import Check, rows_of
 from core.metrics import Rate, pair_counts, rate, succeeded, success_rate, threshold_at, undetected_rate
 from precompute.artifact import Artifact
@@ -28,15 +30,16 @@ def targets(tensors: dict[str, Tensor]) -> Tensor | None:
 
 
 def tables(params: dict[str, Any], inputs: dict[str, Artifact]) -> dict[str, pd.DataFrame]:
-    """Tables `rates`, `matrix`, `fpr`, `beta` and `health` of one bundle.
+    """Tables `rates`, `matrix`, `fpr`, `beta`, `health`, and with judges `coherence` and `judges`, of one bundle.
 
     Args:
         params: dataset, profile, models.
         inputs: Artifacts by their name in the bundle.
     """
     found: dict[str, list[dict[str, Any]]] = {"rates": [], "matrix": [], "fpr": [], "beta": [], "health": []}
+    models: dict[str, dict[str, Artifact]] = {}
     for model in params["models"]:
-        parts = {
+        parts = models[model] = {
             name.removeprefix(f"{model}/"): a for name, a in inputs.items() if name.startswith(f"{model}/")
         }
         common = {"dataset": params["dataset"], "profile": params["profile"], "model": model}
@@ -63,6 +66,11 @@ def tables(params: dict[str, Any], inputs: dict[str, Artifact]) -> dict[str, pd.
             elif name == "corrupted":
                 found["rates"] += corrupted_of(common, artifact, theta)
         found["matrix"] += matrix_of(common, parts["matrix"].tensors, theta)
+    if "similarity" in inputs:
+        found["coherence"] = coherence_rows(models, inputs["similarity"])
+        found["judges"] = judge_rows(models)
+        for row in found["coherence"] + found["judges"]:
+            row.update(dataset=params["dataset"], profile=params["profile"])
     return {name: pd.DataFrame(rows) for name, rows in found.items()}
 
 
@@ -134,4 +142,49 @@ def matrix_of(common: dict[str, Any], tensors: dict[str, Tensor], theta: float) 
             rows.append(
                 {**common, "source": source, "target": target, "metric": metric, "fpr": FPR, **numbers(found)}
             )
+    return rows
+
+
+def coherence_rows(parts: Mapping[str, Mapping[str, Artifact]], distances: Artifact) -> list[dict[str, Any]]:
+    """Rows of `coherence`: rank correlations and dispersions of the success of targeted R-PGD.
+
+    Args:
+        parts: Artifacts of each model by their names in it.
+        distances: Of `class_similarity`.
+    """
+    outcomes: dict[str, PairOutcomes] = {}
+    for model, artifacts in parts.items():
+        t = artifacts["matrix"].tensors
+        hits = succeeded(t["prediction"], t["label"], t["target"])
+        outcomes[model] = pair_outcomes(t["index"], t["label"], t["target"], hits)
+    matrices = {name: tensor.numpy() for name, tensor in distances.tensors.items()}
+    return coherence_table(outcomes, matrices)
+
+
+def judge_rows(parts: Mapping[str, Mapping[str, Artifact]]) -> list[dict[str, Any]]:
+    """Rows of `judges`: what judges see in undetected images, how far they agree, how good they are.
+
+    Verdicts have the metrics of `Verdicts.records`; a model on which no attack went undetected has none. Agreement has no k and no judge; accuracy and robust_accuracy, on clean
+    images and under PGD, have no model.
+    """
+    rows: list[dict[str, Any]] = []
+    for model, artifacts in parts.items():
+        said, matrix = artifacts["judged"], artifacts["matrix"].tensors
+        theta = threshold_at(artifacts["clean"].tensors["validation_distance"], FPR)
+        row = said.tensors["row"]
+        kept = matrix["distance"][row] <= theta
+        row, predictions = row[kept], said.tensors["prediction"][:, kept]
+        common = {"model": model, "fpr": FPR}
+        if len(row):
+            names = [judge["judge"] for judge in said.facts["judges"]]
+            by_name = dict(zip(names, predictions, strict=True))
+            for verdict in verdicts(by_name, matrix["label"][row], matrix["target"][row]):
+                rows += [common | record for record in verdict.records()]
+            found = agreement(predictions, matrix["index"][row])
+            about = {"value": found.kappa, "low": found.low, "high": found.high, "n": found.n}
+            rows.append({**common, "judge": None, "metric": "agreement", **about})
+    for judge in next(iter(parts.values()))["judged"].facts["judges"]:
+        for metric in ("accuracy", "robust_accuracy"):
+            if metric in judge:
+                rows.append({"model": None, "judge": judge["judge"], "metric": metric, **judge[metric]})
     return rows

@@ -4,9 +4,16 @@ import torch
 from torch import nn
 
 from core.models.reconstructing import CNNCR, CNNR, SIZES, CapsNet, ConvNet, ReconstructingNet
+from core.models.residual import ResidualNet
 
-MODELS = {"capsnet": CapsNet, "cnn_cr": CNNCR, "cnn_r": CNNR, "convnet": ConvNet}
-TITLES = {"capsnet": "CapsNet", "cnn_cr": "CNN+CR", "cnn_r": "CNN+R", "convnet": "ConvNet"}
+MODELS = {"capsnet": CapsNet, "cnn_cr": CNNCR, "cnn_r": CNNR, "convnet": ConvNet, "residual": ResidualNet}
+TITLES = {
+    "capsnet": "CapsNet",
+    "cnn_cr": "CNN+CR",
+    "cnn_r": "CNN+R",
+    "convnet": "ConvNet",
+    "residual": "Residual network",
+}
 
 
 def build(
@@ -31,4 +38,15 @@ def build(
         return MODELS[name](shape, n_classes, SIZES[size])
 
 
-__all__ = ["CNNCR", "CNNR", "MODELS", "SIZES", "TITLES", "CapsNet", "ConvNet", "ReconstructingNet", "build"]
+__all__ = [
+    "CNNCR",
+    "CNNR",
+    "MODELS",
+    "SIZES",
+    "TITLES",
+    "CapsNet",
+    "ConvNet",
+    "ReconstructingNet",
+    "ResidualNet",
+    "build",
+]

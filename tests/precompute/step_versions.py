@@ -1,8 +1,8 @@
 """What code each step runs, so that a test can tell when it changes without the step's version.
 
-The code of a step is its function and whatever of `precompute.steps`, `precompute.tables` and `core` that
-function reaches by name: functions, whole classes, constants. What cannot change a result is left out:
-docstrings, comments, layout, annotations. So is `core.data`, because the digest of the data is part of every
+The code of a step is its function and whatever of the modules in `FOLLOWED` that function
+reaches by name: functions, whole classes, constants. What cannot change a result is left out: docstrings,
+comments, layout, annotations. So is `core.data`, because the digest of the data is part of every
 step's key, except for what is made of the data, the corruptions.
 
 As a program it records the code as it is now: `make versions`.
@@ -19,7 +19,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 RECORD = Path(__file__).with_name("step_versions.json")
 TABLE = "precompute.steps"
-FOLLOWED = ("precompute.steps", "precompute.tables", "core")
+FOLLOWED = ("precompute.steps", "precompute.tables", "precompute.judging", "core")
 NOT_FOLLOWED = ("core.data",)
 FOLLOWED_ALL_THE_SAME = ("core.data.corruptions",)
 Name = tuple[str, str]
