@@ -30,9 +30,9 @@ def load_judge(params: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> nn.M
     return model.to(device()).eval().requires_grad_(False)
 
 
-def train_judge(params: dict[str, Any], inputs: dict[str, Artifact], job: Job) -> Outcome:
+def train_judge(params: dict[str, Any], job: Job) -> Outcome:
     """Train a judge; measure its accuracy on test images, and on some of them under PGD."""
-    outcome = weights(params, inputs, job)
+    outcome = weights(params, {}, job)
     model = load_judge(params, outcome.tensors)
     test = data.load(params["dataset"]).test
     right = predict(model, test.x().to(device())).cpu() == test.labels
@@ -48,7 +48,7 @@ def train_judge(params: dict[str, Any], inputs: dict[str, Artifact], job: Job) -
     return Outcome(outcome.tensors, facts={**outcome.facts, **facts})
 
 
-def class_similarity(params: dict[str, Any], inputs: dict[str, Artifact], job: Job) -> Outcome:
+def class_similarity(params: dict[str, Any]) -> Outcome:
     """Distances between the classes of a data set, by every measure, on clean training images."""
     training = data.load(params["dataset"]).train
     per_class = min(int(training.labels.bincount().min()), params["per_class"])
@@ -80,7 +80,7 @@ def ask_judges(params: dict[str, Any], inputs: dict[str, Artifact], job: Job) ->
 
 
 def ask_neighbours(dataset: data.Dataset, x_adv: Tensor, choice: Mapping[str, Any]) -> tuple[Tensor, Rate]:
-    """Labels that the nearest training images give attacked images, (N,), and their accuracy on clean ones."""
+    """What the nearest training images say of attacked ones, (N,), and how right they are on clean ones."""
     clean = select(dataset.test.labels, choice)
     known, labels = pixels(dataset.train.images), dataset.train.labels
     asked = torch.cat([x_adv, dataset.test.x(clean.index)])

@@ -374,14 +374,14 @@ def judge(params: dict[str, Any], inputs: dict[str, Artifact], job: Job) -> Outc
     """Train a classifier that is to judge attacked images."""
     from precompute.judging import train_judge
 
-    return train_judge(params, inputs, job)
+    return train_judge(params, job)
 
 
 def similarity(params: dict[str, Any], inputs: dict[str, Artifact], job: Job) -> Outcome:
     """How far the classes of a data set are apart."""
     from precompute.judging import class_similarity
 
-    return class_similarity(params, inputs, job)
+    return class_similarity(params)
 
 
 def judged(params: dict[str, Any], inputs: dict[str, Artifact], job: Job) -> Outcome:

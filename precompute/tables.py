@@ -164,8 +164,9 @@ def coherence_rows(parts: Mapping[str, Mapping[str, Artifact]], distances: Artif
 def judge_rows(parts: Mapping[str, Mapping[str, Artifact]]) -> list[dict[str, Any]]:
     """Rows of `judges`: what judges see in undetected images, how far they agree, how good they are.
 
-    Verdicts have the metrics of `Verdicts.records`; a model on which no attack went undetected has none. Agreement has no k and no judge; accuracy and robust_accuracy, on clean
-    images and under PGD, have no model.
+    Verdicts have the metrics of `Verdicts.records`; a model on which no attack went undetected has none.
+    Agreement has neither k nor judge; accuracy and robust_accuracy, on clean images and under PGD, have no
+    model.
     """
     rows: list[dict[str, Any]] = []
     for model, artifacts in parts.items():

@@ -13,10 +13,22 @@ import pandas as pd  # pyright: ignore[reportMissingTypeStubs]
 
 from core.metrics import Rate
 
-MODEL_COLOURS = {"CapsNet": "#7B61C9", "CNN+CR": "#E69F00", "CNN+R": "#009E73", "ConvNet": "#56B4E9"}
+MODEL_COLOURS = {
+    "CapsNet": "#7B61C9",
+    "CNN+CR": "#E69F00",
+    "CNN+R": "#009E73",
+    "ConvNet": "#56B4E9",
+    "Residual network": "#A6761D",
+}
 """By title, in the order in which models are listed."""
 
-MODEL_SHAPES = {"CapsNet": "circle", "CNN+CR": "square", "CNN+R": "triangle-up", "ConvNet": "diamond"}
+MODEL_SHAPES = {
+    "CapsNet": "circle",
+    "CNN+CR": "square",
+    "CNN+R": "triangle-up",
+    "ConvNet": "diamond",
+    "Residual network": "triangle-down",
+}
 
 ACCESS_COLOURS = {"white box": "#AA4499", "black box": "#6B7280"}
 """Where lines stand for what an attacker knows instead of for models (qin2020, Fig. 3)."""
