@@ -20,6 +20,7 @@ page = st.navigation(
         overview,
         st.Page("views/live_attack.py", title="Live attack", icon=":material/bolt:"),
         st.Page("views/source_target.py", title="Source and target", icon=":material/grid_view:"),
+        st.Page("views/coherence.py", title="Visual coherence", icon=":material/compare:"),
         st.Page("views/gallery.py", title="Gallery", icon=":material/photo_library:"),
         st.Page("views/detection.py", title="Detection", icon=":material/radar:"),
         st.Page("views/health.py", title="Attack health", icon=":material/health_and_safety:"),

@@ -127,7 +127,7 @@ def attack_words(facts: dict[str, Any], *, targeted: bool, with_beta: bool = Tru
 
 def clean(bundle: Bundle, model: str) -> Clean:
     """The clean distances of a model. Raises MissingArtifact, CorruptArtifact."""
-    t = _load(bundle, f"{model}/clean").tensors
+    t = load_artifact(bundle, f"{model}/clean").tensors
     return Clean(
         t["validation_distance"],
         t["test_distance"],
@@ -142,7 +142,7 @@ def attacked(bundle: Bundle, model: str, name: str = "matrix") -> Attacked:
 
     Raises: MissingArtifact, CorruptArtifact.
     """
-    artifact = _load(bundle, f"{model}/{name}")
+    artifact = load_artifact(bundle, f"{model}/{name}")
     t = artifact.tensors
     target = None if bool((t["target"] < 0).all()) else t["target"]
     return Attacked(
@@ -175,7 +175,7 @@ class Sweep:
 
 def sweep(bundle: Bundle, model: str, targeted: bool) -> Sweep:
     """The beta sweep of R-PGD on a model. Raises MissingArtifact, CorruptArtifact."""
-    artifact = _load(bundle, f"{model}/{'beta' if targeted else 'beta-untargeted'}")
+    artifact = load_artifact(bundle, f"{model}/{'beta' if targeted else 'beta-untargeted'}")
     t = artifact.tensors
     target = t["target"] if targeted else None
     attacks = tuple(
@@ -234,7 +234,9 @@ def reconstructions(bundle: Bundle, dataset: Dataset, attack: Attacked, rows: Se
     """
     name = f"{attack.model}/reconstructions"
     if name in bundle:
-        return _load(bundle, name).tensors["reconstruction"][torch.tensor(list(rows), dtype=torch.long)]
+        return load_artifact(bundle, name).tensors["reconstruction"][
+            torch.tensor(list(rows), dtype=torch.long)
+        ]
     return _reconstruct(bundle.names[f"{attack.model}/weights"], attack.key, tuple(rows), dataset, attack)
 
 
@@ -255,7 +257,8 @@ def _reconstruct(
         return to_uint8(network.reconstruct(x).clamp(0, 1).float().cpu())
 
 
-def _load(bundle: Bundle, name: str) -> Artifact:
+def load_artifact(bundle: Bundle, name: str) -> Artifact:
+    """An artifact of a bundle, read once. Raises MissingArtifact, CorruptArtifact."""
     if name not in bundle:
         bundle.load(name)  # says what is missing and how to build it
     return _artifact(bundle.names[name], bundle, name)

@@ -1,5 +1,6 @@
-"""What the live page lets people choose: model, attack, target."""
+"""What pages let people choose: model, attack, target; classes to filter by."""
 
+from collections.abc import Callable
 from dataclasses import fields
 from typing import Any
 
@@ -18,6 +19,7 @@ MORE = ("one_stage", "kappa", "learning_rate", "initial_c", "abort_early")
 
 # Of one of CW's many searches: enough to come close to what a thousand find, and over while one watches.
 SEARCH_STEPS = 100
+ANY_CLASS = "Any"
 
 
 def choose_model(found: Bundle) -> str:
@@ -113,3 +115,13 @@ def choose_targets(classes: tuple[str, ...], label: int) -> tuple[int | None, ..
     if target == every(classes):
         return tuple(number for number in range(len(classes)) if number != label)
     return (None,) if target == ANY else (classes.index(target),)
+
+
+def choose_class(
+    label: str, key: str, classes: tuple[str, ...], on_change: Callable[[], None] | None = None
+) -> int | None:
+    """A class to filter by, or None for any."""
+    options = [ANY_CLASS, *classes]
+    url.check_choice(key, options, label)
+    chosen = st.selectbox(label, options, key=key, bind="query-params", on_change=on_change, width=150)
+    return None if chosen == ANY_CLASS else classes.index(chosen)

@@ -10,6 +10,7 @@ from app import url
 from app.results import Attacked, attack_words
 from app.ui import health, notices, tiles
 from app.ui.charts import offer_csv
+from app.ui.choices import choose_class
 from app.ui.page import Opened, open_page
 from app.ui.status import status_line
 from app.ui.verdict import TITLES, Outcome
@@ -22,7 +23,6 @@ Attacked images beside what the network **rebuilds** of them. Where an attack go
 does the picture still look like what it was, or has it come to *resemble the class it is taken for*?
 """
 EVERY = "All"
-ANY = "Any"
 BY_IMAGE, RANDOM = "By image", "Random sample"
 PER_PAGE = (12, 24, 48, 96)
 
@@ -88,13 +88,6 @@ def choose_what(page: Opened) -> tuple[tuple[str, ...], Outcome | None]:
     return models, next((kind for kind, words in TITLES.items() if words == outcome), None)
 
 
-def choose_class(label: str, key: str, classes: tuple[str, ...]) -> int | None:
-    options = [ANY, *classes]
-    url.check_choice(key, options, label)
-    chosen = st.selectbox(label, options, key=key, bind="query-params", on_change=first_page, width=150)
-    return None if chosen == ANY else classes.index(chosen)
-
-
 def choose(page: Opened) -> Choice:
     """The filters, in two rows."""
     with st.container(horizontal=True, gap="small", vertical_alignment="bottom"):
@@ -109,8 +102,8 @@ def choose(page: Opened) -> Choice:
             disabled=page.dataset is None,
         )
     with st.container(horizontal=True, gap="medium", vertical_alignment="bottom"):
-        source = choose_class("Source", "from", page.spec.classes)
-        target = choose_class("Target", "to", page.spec.classes)
+        source = choose_class("Source", "from", page.spec.classes, first_page)
+        target = choose_class("Target", "to", page.spec.classes, first_page)
         url.check_choice("order", [BY_IMAGE, RANDOM], "Order")
         order = st.segmented_control(
             "Order",

@@ -11,7 +11,8 @@ RESULTS = [page for page in PAGES if page not in ("overview",)]
 
 
 def test_the_pages_are_found() -> None:
-    assert set(PAGES) == {"overview", "live_attack", "source_target", "gallery", "detection", "health"}
+    names = ("overview", "live_attack", "source_target", "gallery", "detection", "coherence", "health")
+    assert set(PAGES) == set(names)
 
 
 @pytest.mark.parametrize("page", PAGES)

@@ -1,0 +1,272 @@
+"""Visual coherence: does success follow how alike classes look, and do the images (qin2020, section 6)?"""
+
+from functools import partial
+
+import streamlit as st
+import torch
+
+from app import coherence, url
+from app.coherence import Judged
+from app.results import Attacked, attack_words
+from app.ui import notices, tiles
+from app.ui.charts import offer_csv, show_chart
+from app.ui.choices import choose_class
+from app.ui.page import Opened, open_page
+from app.ui.status import status_line
+from core.coherence import MEASURES, Difference
+from core.figures.coherence import (
+    correlation_estimate,
+    correlation_words,
+    dispersion_estimate,
+    estimate_chart,
+    similarity_chart,
+    similarity_table,
+)
+from core.figures.judges import agreement_words, judges_chart
+from core.figures.matrix import matrix_chart, pair_table
+from core.figures.style import Record, in_words, p_text
+from core.metrics import Rate
+from core.models import TITLES
+
+INTRO = """
+People confuse a 4 with a 9, not a 1 with an 8. Do attacks on the network succeed **between classes that look
+alike**? And where the detector lets one pass, does the image **look like the target** to judges that nobody
+attacked? Each question has a number here.
+"""
+SHORT = {"means": "Class means", "neighbours": "Nearest images", "embedding": "Discriminants"}
+EXAMPLES = (6, 12, 24)
+Pair = tuple[int | None, int | None]
+
+
+def choose(page: Opened) -> tuple[str, str, Pair, int]:
+    """Model, measure of similarity, pair and number of examples."""
+    titles = [TITLES[model] for model in page.models]
+    url.check_choice("whose", titles, "Model")
+    url.check_choice("alike", list(SHORT.values()), "Similarity by")
+    url.check_choice("each", [str(count) for count in EXAMPLES], "Examples")
+    with st.container(horizontal=True, gap="medium", vertical_alignment="bottom"):
+        model = st.segmented_control(
+            "Model",
+            page.models,
+            default=page.models[0],
+            required=True,
+            format_func=TITLES.__getitem__,
+            key="whose",
+            bind="query-params",
+        )
+        measure = st.segmented_control(
+            "Similarity by",
+            list(SHORT),
+            default="means",
+            required=True,
+            format_func=SHORT.__getitem__,
+            key="alike",
+            bind="query-params",
+            help="  \n".join(f"**{SHORT[name]}**: {words}" for name, words in MEASURES.items())
+            + "  \nAll from clean training images; no attacked network has a say.",
+        )
+        source = choose_class("Source", "from", page.spec.classes)
+        target = choose_class("Target", "to", page.spec.classes)
+        count = st.selectbox("Examples", EXAMPLES, key="each", bind="query-params", width=100)
+    return model, measure, (source, target), count
+
+
+def pick(page: Opened, key: str) -> None:
+    """Take over the pair that was clicked in a chart."""
+    for chosen in st.session_state[key]["selection"].values():
+        if chosen:
+            st.session_state["from"] = page.spec.classes[int(chosen[0]["source"])]
+            st.session_state["to"] = page.spec.classes[int(chosen[0]["target"])]
+
+
+def show_matrix(page: Opened, attack: Attacked, chosen: tuple[int, int] | None) -> None:
+    assert attack.target is not None
+    cells = pair_table(attack.label, attack.target, attack.worked, page.spec.classes)
+    chart = matrix_chart(cells, page.spec.classes, attack.title, "Success rate", chosen=chosen, height=380)
+    words = (
+        f"Success rate of attacks on {attack.title} for every pair of classes: "
+        f"{in_words(attack.success_rate())} overall."
+    )
+    show_chart(chart, words, "coherence-matrix", partial(pick, page, "coherence-matrix"))
+
+
+def show_scatter(page: Opened, attack: Attacked, measure: str, chosen: tuple[int, int] | None) -> None:
+    """Success against similarity. The points can be saved."""
+    outcomes, distances = coherence.outcomes(attack), coherence.distances(page.bundle, measure)
+    points = similarity_table(outcomes, distances, page.spec.classes)
+    found = coherence.correlation(page.bundle, attack.model, measure)
+    line = coherence.fit(attack.key, measure, outcomes, distances)
+    chart = similarity_chart(points, line, found, attack.title, MEASURES[measure], chosen=chosen, height=360)
+    words = (
+        f"Success rate of attacks on {attack.title} against the {MEASURES[measure]}, one point a pair of "
+        f"classes: {correlation_words(found)}."
+    )
+    show_chart(chart, words, "coherence-scatter", partial(pick, page, "coherence-scatter"))
+    spread = dispersion_estimate(attack.title, coherence.dispersion(page.bundle, attack.model))
+    st.markdown(
+        f"**Rank correlation** {correlation_words(found)} (Mantel’s test)  \n**Dispersion** {spread.words}",
+        help="ρ is Spearman’s, freed of the chance that lies in rates over few images; before that it is "
+        f"{found.observed:.2f}. Dispersion is the standard deviation between pairs of classes beyond chance. "
+        "Intervals: 95 %, over other images of the same classes. Mantel’s test gives the names of the classes "
+        "out at random.",
+    )
+    about = page.about | {"model": attack.title, "measure": measure}
+    records = [point.record() for point in points]
+    offer_csv("Pairs (CSV)", lambda: records, f"{page.spec.name}-coherence-{attack.model}", about)
+
+
+def compare_models(page: Opened, measure: str) -> None:
+    """All models side by side, and how any two differ."""
+    st.subheader("The models compared", anchor=False)
+    correlations, spreads = [], []
+    for model in page.models:
+        for name in SHORT:
+            found = coherence.correlation(page.bundle, model, name)
+            correlations.append(correlation_estimate(TITLES[model], SHORT[name], found))
+        spreads.append(dispersion_estimate(TITLES[model], coherence.dispersion(page.bundle, model)))
+    left, right = st.columns(2, gap="medium")
+    with left:
+        chart = estimate_chart(correlations, "Success follows similarity", "rank correlation ρ", (-1, 1))
+        words = "; ".join(f"{e.model}, {e.row}: {e.words}" for e in correlations)
+        show_chart(chart, f"Rank correlations with their intervals. {words}.", "coherence-models")
+    with right:
+        largest = max(0.1, *(estimate.high for estimate in spreads))
+        chart = estimate_chart(
+            spreads, "Pairs differ", "standard deviation of success", (0, largest), axis_format=".0%"
+        )
+        words = "; ".join(f"{e.model}: {e.words}" for e in spreads)
+        show_chart(chart, f"Dispersion of success between pairs of classes. {words}.", "coherence-spreads")
+        first, *others = page.models
+        lines: list[str] = []
+        for other in others:
+            pair = f"{TITLES[first]} less {TITLES[other]}"
+            rho = coherence.difference(page.bundle, first, other, "rank_correlation", measure)
+            variance = coherence.difference(page.bundle, first, other, "dispersion", None)
+            lines.append(
+                f"**{pair}**: ρ {difference_words(rho)}; variance {difference_words(variance, digits=3)}"
+            )
+        st.markdown("  \n".join(lines), help=f"ρ by {MEASURES[measure]}. p is one-sided, of a value above 0.")
+
+
+def difference_words(found: Difference, digits: int = 2) -> str:
+    """A difference with its interval and test: "+0.21 (+0.05 to +0.40), p = 0.01"."""
+    if found.value != found.value:
+        return "unknown: on one of them the pairs differ too little"
+    value, low, high = (f"{number:+.{digits}f}" for number in (found.value, found.low, found.high))
+    return f"{value} ({low} to {high}), {p_text(found.p_value)}, n = {found.n:,} images"
+
+
+def show_judges(page: Opened) -> list[Record]:
+    """What the judges see in the undetected images of every model. Returns the numbers."""
+    st.subheader("What independent judges see in undetected images", anchor=False)
+    records: list[Record] = []
+    for model, column in zip(page.models, st.columns(len(page.models), gap="medium"), strict=True):
+        attack, threshold = page.attacked(model), page.threshold(model)
+        found = coherence.judged(page.bundle, model).undetected(attack, threshold)
+        with column:
+            if not len(found.row):
+                st.info(f"No attack on {attack.title} went undetected.", icon=":material/info:")
+                continue
+            verdicts, agreed = coherence.said(found.key, threshold, found, attack)
+            chart = judges_chart(verdicts, attack.title, found.titles, subtitle=agreement_words(agreed))
+            most = verdicts[-1].target
+            words = (
+                f"What judges see in undetected attacks on {attack.title}: most of them the target in "
+                f"{in_words(most)}; {agreement_words(agreed)}."
+            )
+            show_chart(chart, words, f"judges-{model}")
+            st.markdown(f"Most judges see **the target** in {in_words(most)}.")
+            records += [
+                {"model": attack.title, "fpr": page.fpr, "threshold": threshold, **record}
+                for verdict in verdicts
+                for record in verdict.records()
+            ]
+    judges = coherence.judged(page.bundle, page.models[0]).judges
+    with st.expander("How good the judges are", icon=":material/balance:"):
+        lines = ["| Judge | right on clean images | right under PGD |", "|---|---|---|"]
+        for title, clean, robust in coherence.accuracies(judges):
+            lines.append(f"| {title} | {in_words(clean, 1)} | {in_words(robust) if robust else '–'} |")
+        st.markdown("\n".join(lines))
+        st.caption(
+            "Trained apart, each from a seed of its own, and never attacked for a result. Under PGD: 40 steps "
+            "at the data set’s ε. The nearest clean images are training images, by distance in pixels."
+        )
+    return records
+
+
+def show_examples(page: Opened, attack: Attacked, found: Judged, pair: Pair, count: int) -> None:
+    """Undetected images at both ends: all judges see the target, or none does."""
+    assert attack.target is not None
+    st.subheader(f"At both ends: undetected attacks on {attack.title}", anchor=False)
+    label, target = attack.label[found.row], attack.target[found.row]
+    wanted = torch.ones_like(label, dtype=torch.bool)
+    for chosen, classes in zip(pair, (label, target), strict=True):
+        if chosen is not None:
+            wanted &= classes == chosen
+    if not bool(wanted.any()):
+        st.info("No such attack went undetected. Choose other classes.", icon=":material/info:")
+        return
+    votes, judges = found.votes(attack)[wanted], len(found.judges)
+    show = tiles.KINDS[0::2] if page.dataset else (tiles.PERTURBATION,)
+    ends = {f"All {judges} judges see the target": judges, "No judge sees the target": 0}
+    for (title, wished), column in zip(ends.items(), st.columns(2, gap="large"), strict=True):
+        hits = votes == wished
+        with column:
+            st.markdown(f"**{title}**: {in_words(Rate(int(hits.sum()), len(hits)))}")
+            rows = spaced(found.row[wanted][hits].tolist(), count)
+            if rows:
+                made = tiles.make_tiles(
+                    page.bundle, page.spec, page.dataset, attack, rows, page.threshold(attack.model)
+                )
+                st.html(tiles.grid(made, show, name_models=False))
+            else:
+                st.caption("There is none.")
+
+
+def spaced(rows: list[int], count: int) -> list[int]:
+    """At most `count` of the rows, evenly over all, so that not one image or class fills them."""
+    return rows if len(rows) <= count else [rows[number * len(rows) // count] for number in range(count)]
+
+
+def main() -> None:
+    st.html(tiles.STYLE)
+    page = open_page("Visual coherence", INTRO, needs="matrix")
+    model, measure, pair, count = choose(page)
+    url.show_corrections()
+    source, target = pair
+    chosen = None if source is None or target is None or source == target else (source, target)
+    attack = page.attacked(model)
+    complete = coherence.is_complete(page.bundle, page.models)
+    left, right = st.columns(2, gap="large")
+    with left:
+        show_matrix(page, attack, chosen)
+    with right:
+        if complete:
+            show_scatter(page, attack, measure, chosen)
+        else:
+            st.info(
+                "This bundle was built before similarity and judges were measured; run "
+                f"`python -m precompute build {page.spec.name} --profile {page.bundle.profile}` to have them.",
+                icon=":material/info:",
+            )
+    if complete:
+        compare_models(page, measure)
+        records = show_judges(page)
+        if page.dataset is None:
+            notices.offer_download(page.spec.name)
+        undetected = coherence.judged(page.bundle, model).undetected(attack, page.threshold(model))
+        show_examples(page, attack, undetected, pair, count)
+        if records:
+            offer_csv("Verdicts (CSV)", lambda: records, f"{page.spec.name}-judges", page.about)
+    status_line(
+        attack_words(attack.facts, targeted=True),
+        f"false-positive rate {100 * page.fpr:g} %",
+        *page.origin,
+        live=False,
+        n=len(attack.label),
+        profile=page.bundle.profile,
+    )
+
+
+with notices.explained():
+    main()
