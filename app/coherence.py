@@ -134,7 +134,7 @@ def _rows(
     return table[fitting].iloc[0]
 
 
-# The attack's key and the measure decide the line; the distances follow from the data set that the attack is on.
+# The attack's key and the measure decide the line; the distances follow from the attack's data set.
 @st.cache_resource(max_entries=64, show_spinner="Fitting")
 def fit(key: str, measure: str, _outcomes: PairOutcomes, _distances: Matrix) -> Fit:  # noqa: ARG001
     """The best falling line of success over distance, with its interval."""
