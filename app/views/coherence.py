@@ -107,8 +107,8 @@ def show_scatter(page: Opened, attack: Attacked, measure: str, chosen: tuple[int
         f"**Rank correlation** {correlation_words(found)} (Mantel’s test)  \n**Dispersion** {spread.words}",
         help="ρ is Spearman’s, freed of the chance that lies in rates over few images; before that it is "
         f"{found.observed:.2f}. Dispersion is the standard deviation between pairs of classes beyond chance. "
-        "Intervals: 95 %, over other images of the same classes. Mantel’s test gives the names of classes out "
-        "at random.",
+        "Intervals: 95 %, over other images of the same classes. Mantel’s test gives the names of classes "
+        "out at random.",
     )
     about = page.about | {"model": attack.title, "measure": measure}
     records = [point.record() for point in points]
@@ -188,8 +188,8 @@ def show_judges(page: Opened) -> list[Record]:
             lines.append(f"| {title} | {in_words(clean, 1)} | {in_words(robust) if robust else '–'} |")
         st.markdown("\n".join(lines))
         st.caption(
-            "Each is trained from a seed of its own. No attack shown here was made on one of them. Under PGD: "
-            "40 steps at the data set’s ε. The nearest clean images are training images, near in pixels."
+            "Each is trained from a seed of its own. No attack shown here was made on one of them. Under "
+            "PGD: 40 steps at the data set’s ε. The nearest clean images are training images, near in pixels."
         )
     return records
 

@@ -3,11 +3,13 @@ import json
 import pytest
 import torch
 from safetensors import safe_open
+from torch import nn
 
 from core import data
+from core.attacks import PGD, predict
 from core.models import build
 from core.objectives import margin_loss, squared_error
-from core.training import CheckpointError, Recipe, train, translate
+from core.training import Adversary, CheckpointError, Recipe, train, translate
 
 RECIPE = Recipe(epochs=3, batch_size=32, warmup=5, shift=1, precision="float32", seed=1)
 
@@ -105,3 +107,71 @@ def test_bad_recipes_are_told(splits):
         train(fresh(), *splits, Recipe(loss="mse"))
     with pytest.raises(ValueError, match="expected a batch of at most 96 images, got 128"):
         train(fresh(), *splits, Recipe())
+
+
+def two_kinds_of_evidence(count: int, seed: int) -> data.Split:
+    """Two classes; one pixel tells them apart widely but errs in 1 of 10, thirty others narrowly together.
+
+    An adversary of 0.1 turns all the narrow ones around, and leaves the wide one (tsipras2018).
+    """
+    generator = torch.Generator().manual_seed(seed)
+    labels = torch.randint(0, 2, (count,), generator=generator)
+    sign = 2.0 * labels[:, None] - 1
+    errs = torch.rand(count, 1, generator=generator) < 0.1
+    wide = 0.5 + 0.3 * torch.where(errs, -sign, sign)
+    narrow = 0.5 + 0.05 * sign + 0.05 * torch.randn(count, 30, generator=generator)
+    images = (torch.cat([wide, narrow], 1).clamp(0, 1) * 255).round().to(torch.uint8)
+    return data.Split(images.view(count, 1, 1, 31), labels)
+
+
+def test_an_adversary_makes_a_model_rely_on_what_it_cannot_turn_around():
+    training, test = two_kinds_of_evidence(1000, 0), two_kinds_of_evidence(1000, 1)
+    recipe = Recipe(loss="cross_entropy", epochs=20, batch_size=50, learning_rate=0.05, precision="float32")
+    found = {}
+    for name, adversary in (("plain", None), ("robust", Adversary(0.1, 0.04, steps=5))):
+        torch.manual_seed(0)
+        model = nn.Sequential(nn.Flatten(), nn.Linear(31, 2))
+        train(model, training, test, recipe, adversary=adversary)
+        attack = PGD(epsilon=0.1, step_size=0.02, steps=20)
+        attacked = attack(model, test.x(), test.labels, precision=torch.float32)
+        clean = float((predict(model, test.x()) == test.labels).double().mean())
+        found[name] = clean, 1 - float(attacked.success.double().mean())
+    assert found["plain"][0] > 0.95
+    assert found["plain"][1] < 0.5
+    assert found["robust"][1] > 0.8
+
+
+def test_adversarial_examples_grow_from_the_images_to_the_whole_ball(splits):
+    model = build("residual", (1, 28, 28), seed=0)
+    x, y, index = splits[0].x()[:8], splits[0].labels[:8], torch.arange(8)
+    adversary = Adversary(0.3, 0.1, steps=4, ramp=0.5)
+
+    def grown(done: float, seed: int = 0) -> torch.Tensor:
+        made = adversary.examples(model, x, y, index, done=done, seed=seed, recipe=RECIPE)
+        assert not made.requires_grad
+        return (made - x).abs().amax((1, 2, 3))
+
+    assert torch.equal(grown(0), torch.zeros(8))
+    assert torch.allclose(grown(0.25), torch.full((8,), 0.15), atol=1e-6)
+    assert torch.allclose(grown(0.5), torch.full((8,), 0.3), atol=1e-6)
+    assert torch.equal(grown(0.5), grown(1.0))
+    assert all(p.requires_grad for p in model.parameters())
+
+
+def test_adversarial_training_resumes_and_knows_its_adversary(splits, tmp_path):
+    path = tmp_path / "checkpoint.safetensors"
+    recipe = Recipe(loss="cross_entropy", epochs=2, batch_size=32, warmup=2, precision="float32", seed=1)
+    adversary = Adversary(0.2, 0.1, steps=2)
+    whole, cut = build("residual", (1, 28, 28), seed=1), build("residual", (1, 28, 28), seed=1)
+    train(whole, *splits, recipe, adversary=adversary)
+
+    def kill(done: int, total: int, note: str):
+        raise Killed
+
+    with pytest.raises(Killed):
+        train(cut, *splits, recipe, adversary=adversary, checkpoint=path, on_progress=kill)
+    train(cut, *splits, recipe, adversary=adversary, checkpoint=path)
+    assert all(torch.equal(v, cut.state_dict()[name]) for name, v in whole.state_dict().items())
+    for other in (None, Adversary(0.2, 0.1, steps=3)):
+        with pytest.raises(CheckpointError, match="expected a checkpoint of recipe"):
+            train(cut, *splits, recipe, adversary=other, checkpoint=path)

@@ -68,7 +68,12 @@ def test_steps_run_the_code_that_was_recorded_with_their_versions():
 
 def test_the_code_of_the_real_steps_is_found():
     steps = Code().steps()
-    assert set(steps) == {"weights", "clean", "attacked", "sweep", "corrupted", "reconstructions", "results"}
+    assert set(steps) == {
+        *("weights", "clean", "attacked", "sweep", "corrupted", "reconstructions", "results"),
+        *("judge", "similarity", "judged"),
+    }
+    assert {"core.training.Adversary", "core.training.train"} <= steps["judge"]["parts"].keys()
+    assert "core.coherence.judges.neighbour_labels" in steps["judged"]["parts"]
     assert {"core.training.train", "core.models.routing.Routing"} <= steps["weights"]["parts"].keys()
     assert {
         "core.attacks.gradient.GradientAttack",
