@@ -202,7 +202,7 @@ def health(bundle: Bundle) -> dict[str, list[Check]] | None:
 
     Raises: CorruptArtifact.
     """
-    table = _load(bundle, "results").tables.get("health") if "results" in bundle else None
+    table = bundle.load("results").tables.get("health") if "results" in bundle else None
     return None if table is None or table.empty else checks_of(table)
 
 

@@ -30,7 +30,7 @@ def targets(tensors: dict[str, Tensor]) -> Tensor | None:
 
 
 def tables(params: dict[str, Any], inputs: dict[str, Artifact]) -> dict[str, pd.DataFrame]:
-    """Tables `rates`, `matrix`, `fpr`, `beta`, `health`, and with judges `coherence` and `judges`, of one bundle.
+    """Tables `rates`, `matrix`, `fpr`, `beta`, `health`, `coherence` and `judges` of one bundle.
 
     Args:
         params: dataset, profile, models.
