@@ -253,7 +253,7 @@ def health_step(dataset: str, model: str, profile: Profile, named: dict[str, Ste
         "one_step": named[f"{model}/beta-r-fgsm-untargeted"],
         **{f"other-{name}": named[f"{name}/weights"] for name in others},
     }
-    return step(f"{model}/health", "health", params, inputs, named[f"{model}/weights"].data)
+    return step(f"{model}/health", "health", params, inputs, dict(named[f"{model}/weights"].data))
 
 
 def judge_steps(dataset: str, profile: Profile, digests: dict[str, str]) -> dict[str, Step]:
