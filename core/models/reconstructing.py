@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from core.models.base import ReconstructingNet
 from core.models.layers import Decoder, Encoder, length_logit, squash
 from core.models.routing import Routing
 
@@ -31,58 +32,43 @@ SIZES = {
 }
 
 
-class ReconstructingNet(nn.Module):
-    """Base: encoder -> poses and logits -> decoder. Subclasses say how features become poses and logits.
+class GroupNet(ReconstructingNet):
+    """Base: two convolutions -> a pose of 16 numbers for each class -> decoder.
 
     Args:
         shape: (C, H, W) of an image.
         n_classes: J, number of classes.
         size: Widths, see `SIZES`.
-    Source: qin2020, sections 4 and 4.1, appendix A.
+    Source: qin2020, section 4.1, appendix A.
     """
 
-    conditional = True
-
     def __init__(self, shape: tuple[int, int, int], n_classes: int, size: Size) -> None:
-        super().__init__()
+        super().__init__(shape, n_classes)
         channels, height, width = shape
-        self.shape, self.n_classes = shape, n_classes
         self.capsules = size.types * Encoder.grid(height) * Encoder.grid(width)
         self.types = size.types
         self.encoder = Encoder(channels, size.width, size.types)
         self.head = self.make_head()
-        self.decoder = Decoder(n_classes * POSE_DIM, size.decoder, channels * height * width)
+        self.decoder = self.make_decoder(size)
 
     def make_head(self) -> nn.Module:
         """The layer between features and poses."""
-        raise TypeError(f"{type(self).__name__} is a base class; build CapsNet, CNNCR or CNNR")
+        raise TypeError(f"{type(self).__name__} is a base class; build one of core.models.MODELS")
 
-    def logits_and_poses(self, x: Tensor) -> tuple[Tensor, Tensor]:  # noqa: ARG002 - for subclasses
-        """Images (B, C, H, W) in [0, 1] to logits (B, J) and poses (B, J, 16), in one pass."""
-        raise TypeError(f"{type(self).__name__} is a base class; build CapsNet, CNNCR or CNNR")
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Logits (B, J)."""
-        return self.logits_and_poses(x)[0]
-
-    def poses(self, x: Tensor) -> Tensor:
-        """Poses (B, J, 16): what the decoder is given, before masking."""
-        return self.logits_and_poses(x)[1]
+    def make_decoder(self, size: Size) -> nn.Module:
+        """The layers between all classes' poses, side by side, and pixels."""
+        channels, height, width = self.shape
+        return Decoder(self.n_classes * POSE_DIM, size.decoder, channels * height * width)
 
     def decode(self, poses: Tensor, label: Tensor) -> Tensor:
-        """Images (B, C, H, W) from poses (B, J, 16), through the group of `label` (B,) where masked."""
+        """Images (B, C, H, W) from poses (B, J, 16), all but that of `label` (B,) set to zero if conditional."""
         if self.conditional:
             mask = F.one_hot(label, self.n_classes).to(poses.dtype)
             poses = poses * mask.unsqueeze(-1)
         return self.decoder(poses.flatten(1)).view(-1, *self.shape)
 
-    def reconstruct(self, x: Tensor, label: Tensor | None = None) -> Tensor:
-        """Reconstruct images (B, C, H, W) from the pose of `label` (B,), or of the winning class."""
-        logits, poses = self.logits_and_poses(x)
-        return self.decode(poses, logits.argmax(1) if label is None else label)
 
-
-class CapsNet(ReconstructingNet):
+class CapsNet(GroupNet):
     """Capsule network: primary capsules, three routing iterations, class capsules.
 
     The logit of a class is the logit of its capsule's length. Source: sabour2017; qin2020, section 4.1.
@@ -114,7 +100,7 @@ class CapsNet(ReconstructingNet):
         return length_logit(s), squash(s)
 
 
-class CNNCR(ReconstructingNet):
+class CNNCR(GroupNet):
     """CNN with class-conditional reconstruction: a class's logit is the sum of its group of 16 units."""
 
     def make_head(self) -> nn.Module:
