@@ -5,6 +5,7 @@ from typing import Any
 
 from core import data
 from core.data.corruptions import CORRUPTIONS
+from core.models import CAPSULE_MODELS
 from core.training import Recipe
 from precompute.graph import Step
 from precompute.steps import STEPS
@@ -112,7 +113,7 @@ def recipe(dataset: str, model: str, profile: Profile, seed: int = 0) -> dict[st
     fields: dict[str, Any] = {**RECIPES[dataset], "seed": seed}
     if profile.epochs is not None:
         fields["epochs"] = profile.epochs
-    return asdict(Recipe(loss="margin" if model == "capsnet" else "cross_entropy", **fields))  # pyright: ignore
+    return asdict(Recipe(loss="margin" if model in CAPSULE_MODELS else "cross_entropy", **fields))  # pyright: ignore
 
 
 def step(

@@ -19,6 +19,9 @@ MODEL_COLOURS = {
     "CNN+R": "#009E73",
     "ConvNet": "#56B4E9",
     "Residual network": "#A6761D",
+    "Deeper CapsNet": "#9A7DE0",
+    "CapsNet All": "#8C9A1F",
+    "DeepCaps": "#2E7D4F",
 }
 """By title, in the order in which models are listed."""
 
@@ -28,6 +31,9 @@ MODEL_SHAPES = {
     "CNN+R": "triangle-up",
     "ConvNet": "diamond",
     "Residual network": "triangle-down",
+    "Deeper CapsNet": "cross",
+    "CapsNet All": "triangle-right",
+    "DeepCaps": "triangle-left",
 }
 
 ACCESS_COLOURS = {"white box": "#AA4499", "black box": "#6B7280"}

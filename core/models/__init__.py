@@ -1,31 +1,60 @@
-"""Classifiers: images in [0, 1] to logits, some of them with a reconstruction of the image."""
+"""Classifiers: images in [0, 1] to logits, most of them with a reconstruction of the image."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import torch
 from torch import nn
 
-from core.models.reconstructing import CNNCR, CNNR, SIZES, CapsNet, ConvNet, ReconstructingNet
+from core.models import deepcaps, deeper, reconstructing
+from core.models.base import ReconstructingNet, Shape
+from core.models.deepcaps import DeepCaps
+from core.models.deeper import CapsNetAll, DeeperCapsNet
+from core.models.reconstructing import CNNCR, CNNR, CapsNet, ConvNet
 from core.models.residual import ResidualNet
 
-MODELS = {"capsnet": CapsNet, "cnn_cr": CNNCR, "cnn_r": CNNR, "convnet": ConvNet, "residual": ResidualNet}
+MODELS: dict[str, Callable[[Shape, int, Any], nn.Module]] = {
+    "capsnet": CapsNet,
+    "cnn_cr": CNNCR,
+    "cnn_r": CNNR,
+    "convnet": ConvNet,
+    "residual": ResidualNet,
+    "capsnet_deeper": DeeperCapsNet,
+    "capsnet_all": CapsNetAll,
+    "deepcaps": DeepCaps,
+}
 TITLES = {
     "capsnet": "CapsNet",
     "cnn_cr": "CNN+CR",
     "cnn_r": "CNN+R",
     "convnet": "ConvNet",
     "residual": "Residual network",
+    "capsnet_deeper": "Deeper CapsNet",
+    "capsnet_all": "CapsNet All",
+    "deepcaps": "DeepCaps",
+}
+CAPSULE_MODELS = frozenset({"capsnet", "capsnet_deeper", "capsnet_all", "deepcaps"})
+"""Those whose logits are those of capsule lengths; the margin loss trains them."""
+SIZES = ("paper", "compact")
+
+# What has a decoder is smaller for colour images, in `reconstructing.sizes`, so that it can ship.
+_OWN_SIZES: dict[str, Mapping[str, Any]] = {
+    "convnet": reconstructing.SIZES,
+    "residual": reconstructing.SIZES,
+    "capsnet_deeper": deeper.SIZES,
+    "capsnet_all": deeper.SIZES,
+    "deepcaps": deepcaps.SIZES,
 }
 
 
-def build(
-    name: str, shape: tuple[int, int, int], n_classes: int = 10, size: str = "compact", seed: int = 0
-) -> nn.Module:
+def build(name: str, shape: Shape, n_classes: int = 10, size: str = "compact", seed: int = 0) -> nn.Module:
     """Build an untrained model; the global random state is left as it was.
 
     Args:
         name: One of `MODELS`.
         shape: (C, H, W) of an image.
         n_classes: Number of classes.
-        size: "compact" or "paper".
+        size: One of `SIZES`.
         seed: Of the initial weights.
     Raises: ValueError: for an unknown name or size.
     """
@@ -33,19 +62,24 @@ def build(
         raise ValueError(f"expected a model among {', '.join(MODELS)}, got {name!r}")
     if size not in SIZES:
         raise ValueError(f"expected a size among {', '.join(SIZES)}, got {size!r}")
+    sizes = _OWN_SIZES.get(name) or reconstructing.sizes(shape)
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        return MODELS[name](shape, n_classes, SIZES[size])
+        return MODELS[name](shape, n_classes, sizes[size])
 
 
 __all__ = [
+    "CAPSULE_MODELS",
     "CNNCR",
     "CNNR",
     "MODELS",
     "SIZES",
     "TITLES",
     "CapsNet",
+    "CapsNetAll",
     "ConvNet",
+    "DeepCaps",
+    "DeeperCapsNet",
     "ReconstructingNet",
     "ResidualNet",
     "build",

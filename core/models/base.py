@@ -2,6 +2,9 @@
 
 from torch import Tensor, nn
 
+Shape = tuple[int, int, int]
+"""(C, H, W) of an image."""
+
 
 class ReconstructingNet(nn.Module):
     """Base: images -> logits and poses in one pass, poses -> images. Subclasses say how.
@@ -16,15 +19,15 @@ class ReconstructingNet(nn.Module):
 
     conditional = True
 
-    def __init__(self, shape: tuple[int, int, int], n_classes: int) -> None:
+    def __init__(self, shape: Shape, n_classes: int) -> None:
         super().__init__()
         self.shape, self.n_classes = shape, n_classes
 
-    def logits_and_poses(self, x: Tensor) -> tuple[Tensor, Tensor]:
+    def logits_and_poses(self, x: Tensor) -> tuple[Tensor, Tensor]:  # noqa: ARG002 - for subclasses
         """Images (B, C, H, W) in [0, 1] to logits (B, J) and poses (B, J, D), in one pass."""
         raise TypeError(f"{type(self).__name__} is a base class; build one of core.models.MODELS")
 
-    def decode(self, poses: Tensor, label: Tensor) -> Tensor:
+    def decode(self, poses: Tensor, label: Tensor) -> Tensor:  # noqa: ARG002 - for subclasses
         """Images (B, C, H, W) from poses (B, J, D), through the pose of `label` (B,) where conditional."""
         raise TypeError(f"{type(self).__name__} is a base class; build one of core.models.MODELS")
 

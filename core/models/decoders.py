@@ -1,29 +1,55 @@
-"""Deeper reconstruction networks."""
+"""Reconstruction networks: from numbers that say what is in an image to its pixels."""
+
+from math import prod
 
 from torch import nn
 
+from core.models.base import Shape
 
-class DeconvDecoder(nn.Sequential):
-    """One fully connected layer to maps a quarter of the image's side, then four transposed convolutions.
 
-    The maps are normalised over the batch: what reaches them are a few numbers of length below 1, on which the
-    layers after them would be slow to train.
+class Decoder(nn.Sequential):
+    """Fully connected: two ReLU layers and a sigmoid.
 
     Args:
         inputs: Numbers given to the decoder for one image.
-        maps: Of the fully connected layer and of the first three transposed convolutions.
-        shape: (C, H, W) of the image; H and W are multiples of 4.
-    Raises: ValueError: for an image whose sides are not multiples of 4.
-    Source: rajasegaran2019, in its public code the decoder for 32x32 images, which has no rectifiers between the
-        transposed convolutions and one at the end. Here they have them, and the last is a sigmoid as in qin2020.
+        shape: (C, H, W) of the image; what comes out is flat, (B, C * H * W).
+        hidden: Units of the two layers, 512 and 1024 in the paper.
+    Source: qin2020, section 4.
     """
 
-    def __init__(self, inputs: int, maps: tuple[int, int, int, int], shape: tuple[int, int, int]) -> None:
+    def __init__(self, inputs: int, shape: Shape, hidden: tuple[int, int]) -> None:
+        first, second = hidden
+        super().__init__(
+            nn.Linear(inputs, first),
+            nn.ReLU(),
+            nn.Linear(first, second),
+            nn.ReLU(),
+            nn.Linear(second, prod(shape)),
+            nn.Sigmoid(),
+        )
+
+
+class DeconvDecoder(nn.Sequential):
+    """Deeper: a fully connected layer to maps a quarter of the image's size, four transposed convolutions.
+
+    The first maps are normalised over the batch: poses are shorter than 1, and without it the other layers
+    are slow to learn.
+
+    Args:
+        inputs: Numbers given to the decoder for one image.
+        shape: (C, H, W) of the image; H and W are multiples of 4.
+        maps: Of the fully connected layer and of the first three transposed convolutions.
+    Raises: ValueError: for an image whose sides are not multiples of 4.
+    Source: rajasegaran2019, in its public code the decoder for 32x32 images, which has no ReLU between the
+        transposed convolutions and one at the end. Here ReLU comes between, and a sigmoid at the end.
+    """
+
+    def __init__(self, inputs: int, shape: Shape, maps: tuple[int, int, int, int]) -> None:
         channels, height, width = shape
         if height % 4 or width % 4:
             raise ValueError(f"expected an image whose sides are multiples of 4, got {height}x{width}")
-        rows, columns = height // 4, width // 4
         first, second, third, fourth = maps
+        rows, columns = height // 4, width // 4
         super().__init__(
             nn.Linear(inputs, first * rows * columns),
             nn.ReLU(),

@@ -1,13 +1,15 @@
 """DeepCaps: convolutional capsules in residual blocks, the last of them with routing over space."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from math import ceil
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from core.models.base import ReconstructingNet
+from core.models.base import ReconstructingNet, Shape
 from core.models.decoders import DeconvDecoder
 from core.models.layers import length_logit, squash, standardise
 from core.models.routing import Routing
@@ -23,7 +25,7 @@ class DeepSize:
         types: Capsule types of every convolutional capsule layer.
         dims: Dimension of their capsules, in the first block and in the other three.
         pose: Dimension of a class capsule.
-        decoder: Maps of the decoder.
+        decoder: Makes the decoder, from how many numbers it is given for one image, and the image's shape.
     """
 
     enlarge: int
@@ -31,12 +33,26 @@ class DeepSize:
     types: int
     dims: tuple[int, int]
     pose: int
-    decoder: tuple[int, int, int, int]
+    decoder: Callable[[int, Shape], nn.Module]
 
 
 SIZES = {
-    "paper": DeepSize(enlarge=2, width=128, types=32, dims=(4, 8), pose=32, decoder=(16, 64, 32, 16)),
-    "compact": DeepSize(enlarge=1, width=32, types=6, dims=(4, 8), pose=16, decoder=(16, 32, 16, 8)),
+    "paper": DeepSize(
+        enlarge=2,
+        width=128,
+        types=32,
+        dims=(4, 8),
+        pose=32,
+        decoder=partial(DeconvDecoder, maps=(16, 64, 32, 16)),
+    ),
+    "compact": DeepSize(
+        enlarge=1,
+        width=32,
+        types=6,
+        dims=(4, 8),
+        pose=16,
+        decoder=partial(DeconvDecoder, maps=(16, 32, 16, 8)),
+    ),
 }
 
 
@@ -67,8 +83,8 @@ class CapsuleConv2d(nn.Conv2d):
 class Routing3d(nn.Module):
     """Dynamic routing of convolutional capsules over types and space, three iterations.
 
-    Every input type votes through the same 3x3 convolution. Its coupling is a softmax over the output types *and
-    all places*, and the output capsules of one type are squashed together.
+    Every input type votes through the same 3x3 convolution. Its coupling is a softmax over the output types
+    *and all places*, and the output capsules of one type, at all places, are squashed together.
 
     Args:
         inputs: I, capsule types going in.
@@ -90,15 +106,19 @@ class Routing3d(nn.Module):
         batch, _, height, width = maps.shape
         apart = maps.reshape(batch * self.inputs, self.dim, height, width)
         votes = self.votes(apart).view(batch, self.inputs, self.outputs, self.dim, height, width)
-        agreement = votes.new_zeros(batch, self.inputs, self.outputs, height, width)
-        v = votes
-        for iteration in range(self.iterations):
-            coupling = agreement.flatten(2).softmax(-1).view_as(agreement)
-            s = torch.einsum("bijhw,bijdhw->bjdhw", coupling, votes) + self.bias
-            v = squash(s.flatten(2)).view_as(s)
-            if iteration < self.iterations - 1:
-                agreement = agreement + torch.einsum("bijdhw,bjdhw->bijhw", votes, v)
+        votes = votes.to(self.bias.dtype)  # couplings differ by less than bfloat16 resolves
+        agreement = votes.new_zeros(batch, self.inputs, self.outputs, 1, height, width)
+        v = self.squashed(agreement, votes)
+        for _ in range(self.iterations - 1):
+            agreement = agreement + (votes * v.unsqueeze(1)).sum(3, keepdim=True)
+            v = self.squashed(agreement, votes)
         return v.flatten(1, 2)
+
+    def squashed(self, agreement: Tensor, votes: Tensor) -> Tensor:
+        """Outputs (B, J, D, h, w) from agreement (B, I, J, 1, h, w) and votes (B, I, J, D, h, w)."""
+        coupling = agreement.flatten(2).softmax(-1).view_as(agreement)
+        s = (coupling * votes).sum(1) + self.bias
+        return squash(s.flatten(2)).view_as(s)
 
 
 class Block(nn.Module):
@@ -136,7 +156,7 @@ class DeepCaps(ReconstructingNet):
     Source: rajasegaran2019 and its public code, which enlarges 32x32 images to 64x64; qin2020, section 5.4.
     """
 
-    def __init__(self, shape: tuple[int, int, int], n_classes: int, size: DeepSize) -> None:
+    def __init__(self, shape: Shape, n_classes: int, size: DeepSize) -> None:
         super().__init__(shape, n_classes)
         channels, height, width = shape
         types, (first, dim) = size.types, size.dims
@@ -156,7 +176,10 @@ class DeepCaps(ReconstructingNet):
             ceil(height * size.enlarge / stride) * ceil(width * size.enlarge / stride) for stride in (8, 16)
         ]
         self.head = Routing(types * sum(places), dim, n_classes, size.pose)
-        self.decoder = DeconvDecoder(size.pose, size.decoder, shape)
+        # Its input capsules are long, however many: with its own init, nearly all classes would start at a
+        # length of 1, where the margin loss has no gradient.
+        nn.init.trunc_normal_(self.head.weight, std=(types * sum(places)) ** -0.5)
+        self.decoder = size.decoder(size.pose, shape)
 
     def capsules(self, maps: Tensor) -> Tensor:
         """Maps (B, T * D, h, w) as a list of capsules (B, h * w * T, D)."""

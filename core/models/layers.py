@@ -70,21 +70,3 @@ class Encoder(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Images (B, C, H, W) to maps (B, 8 * types, h, w)."""
         return self.conv2(F.relu(self.conv1(standardise(x))))
-
-
-class Decoder(nn.Sequential):
-    """Fully connected: poses to pixels, two ReLU layers and a sigmoid.
-
-    Source: qin2020, section 4 (512 and 1024 units).
-    """
-
-    def __init__(self, poses: int, hidden: tuple[int, int], pixels: int) -> None:
-        first, second = hidden
-        super().__init__(
-            nn.Linear(poses, first),
-            nn.ReLU(),
-            nn.Linear(first, second),
-            nn.ReLU(),
-            nn.Linear(second, pixels),
-            nn.Sigmoid(),
-        )

@@ -4,13 +4,16 @@ They share the two convolutions and the decoder and have the same number of para
 class groups ("poses") are computed, and in whether the decoder sees the winning group alone.
 """
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from core.models.base import ReconstructingNet
-from core.models.layers import Decoder, Encoder, length_logit, squash
+from core.models.base import ReconstructingNet, Shape
+from core.models.decoders import Decoder, DeconvDecoder
+from core.models.layers import Encoder, length_logit, squash
 from core.models.routing import Routing
 
 POSE_DIM = 16
@@ -19,17 +22,34 @@ PRIMARY_DIM = 8
 
 @dataclass(frozen=True)
 class Size:
-    """Widths of a model: maps of the first convolution, capsule types of the second, decoder layers."""
+    """How large a model is.
+
+    Attributes:
+        width: Maps of the first convolution.
+        types: Capsule types, each of 8 maps, of the last one.
+        decoder: Makes the decoder, from how many numbers it is given for one image, and the image's shape.
+    """
 
     width: int
     types: int
-    decoder: tuple[int, int]
+    decoder: Callable[[int, Shape], nn.Module]
 
 
 SIZES = {
-    "paper": Size(width=256, types=32, decoder=(512, 1024)),
-    "compact": Size(width=64, types=6, decoder=(256, 512)),
+    "paper": Size(width=256, types=32, decoder=partial(Decoder, hidden=(512, 1024))),
+    "compact": Size(width=64, types=6, decoder=partial(Decoder, hidden=(256, 512))),
 }
+# From a few thousand colour images a small convolutional decoder learns more than a fully connected one with
+# ten times the weights.
+COLOUR_SIZES = {
+    "paper": SIZES["paper"],
+    "compact": Size(width=32, types=4, decoder=partial(DeconvDecoder, maps=(16, 32, 16, 8))),
+}
+
+
+def sizes(shape: Shape) -> Mapping[str, Size]:
+    """The sizes for images (C, H, W)."""
+    return COLOUR_SIZES if shape[0] == 3 else SIZES
 
 
 class GroupNet(ReconstructingNet):
@@ -42,26 +62,24 @@ class GroupNet(ReconstructingNet):
     Source: qin2020, section 4.1, appendix A.
     """
 
-    def __init__(self, shape: tuple[int, int, int], n_classes: int, size: Size) -> None:
+    def __init__(self, shape: Shape, n_classes: int, size: Size) -> None:
         super().__init__(shape, n_classes)
-        channels, height, width = shape
-        self.capsules = size.types * Encoder.grid(height) * Encoder.grid(width)
-        self.types = size.types
-        self.encoder = Encoder(channels, size.width, size.types)
+        self.encoder, places = self.make_encoder(size)
+        self.types, self.capsules = size.types, size.types * places
         self.head = self.make_head()
-        self.decoder = self.make_decoder(size)
+        self.decoder = size.decoder(n_classes * POSE_DIM, shape)
+
+    def make_encoder(self, size: Size) -> tuple[nn.Module, int]:
+        """The layers between image and features, maps of 8 for each type; how many places the maps have."""
+        channels, height, width = self.shape
+        return Encoder(channels, size.width, size.types), Encoder.grid(height) * Encoder.grid(width)
 
     def make_head(self) -> nn.Module:
         """The layer between features and poses."""
         raise TypeError(f"{type(self).__name__} is a base class; build one of core.models.MODELS")
 
-    def make_decoder(self, size: Size) -> nn.Module:
-        """The layers between all classes' poses, side by side, and pixels."""
-        channels, height, width = self.shape
-        return Decoder(self.n_classes * POSE_DIM, size.decoder, channels * height * width)
-
     def decode(self, poses: Tensor, label: Tensor) -> Tensor:
-        """Images (B, C, H, W) from poses (B, J, 16), all but that of `label` (B,) set to zero if conditional."""
+        """Images (B, C, H, W) from poses (B, J, 16): if conditional, from that of `label` (B,) alone."""
         if self.conditional:
             mask = F.one_hot(label, self.n_classes).to(poses.dtype)
             poses = poses * mask.unsqueeze(-1)
@@ -74,14 +92,20 @@ class CapsNet(GroupNet):
     The logit of a class is the logit of its capsule's length. Source: sabour2017; qin2020, section 4.1.
     """
 
-    def make_head(self) -> nn.Module:
-        """Routing from all primary capsules to the class capsules."""
+    def make_encoder(self, size: Size) -> tuple[nn.Module, int]:
+        """The layers between image and capsules, maps of 8 for each type; how many places the maps have."""
+        encoder, places = super().make_encoder(size)
+        assert isinstance(encoder, Encoder)
         # Squash maps small vectors to far smaller ones: with the usual init no signal would reach the
         # routing.
-        for conv, std in ((self.encoder.conv1, 0.05), (self.encoder.conv2, 0.1)):
+        for conv, std in ((encoder.conv1, 0.05), (encoder.conv2, 0.1)):
             nn.init.trunc_normal_(conv.weight, std=std)
             if conv.bias is not None:
                 nn.init.constant_(conv.bias, 0.1)
+        return encoder, places
+
+    def make_head(self) -> nn.Module:
+        """Routing from all primary capsules to the class capsules."""
         return Routing(self.capsules, PRIMARY_DIM, self.n_classes, POSE_DIM)
 
     def primary(self, x: Tensor) -> Tensor:
@@ -123,7 +147,7 @@ class CNNR(CNNCR):
 class ConvNet(nn.Module):
     """The undefended baseline: CNN+CR's classifier without a decoder."""
 
-    def __init__(self, shape: tuple[int, int, int], n_classes: int, size: Size) -> None:
+    def __init__(self, shape: Shape, n_classes: int, size: Size) -> None:
         super().__init__()
         channels, height, width = shape
         capsules = size.types * Encoder.grid(height) * Encoder.grid(width)

@@ -3,12 +3,15 @@ import time
 import foolbox
 import pytest
 import torch
+from torch import nn
 
-from core.models import MODELS, SIZES, ReconstructingNet, build
-from core.models.reconstructing import CapsNet
+from core.models import CAPSULE_MODELS, MODELS, SIZES, TITLES, ReconstructingNet, build
+from core.models.reconstructing import CapsNet, ConvNet
 from core.objectives import reconstruction_distance
 
 RECONSTRUCTING = ("capsnet", "cnn_cr", "cnn_r")
+DEEPER = ("capsnet_deeper", "capsnet_all", "deepcaps")
+SHAPES = [(1, 28, 28), (3, 32, 32)]
 
 
 def parameters(model) -> int:
@@ -16,7 +19,7 @@ def parameters(model) -> int:
 
 
 @pytest.mark.parametrize("size", SIZES)
-@pytest.mark.parametrize("shape", [(1, 28, 28), (3, 32, 32)])
+@pytest.mark.parametrize("shape", SHAPES)
 def test_three_models_have_equal_parameter_counts(size, shape):
     counts = {parameters(build(name, shape, size=size)) for name in RECONSTRUCTING}
     assert len(counts) == 1
@@ -30,6 +33,18 @@ def test_sizes_are_the_papers_and_the_budgets():
     assert three < 8 * 2**20, "three float16 models of one data set fit in 8 MiB"
 
 
+def test_svhn_sized_models_have_the_papers_layers_and_fit_the_budget():
+    paper = build("capsnet", (3, 32, 32), size="paper")
+    assert isinstance(paper, CapsNet)
+    assert paper.capsules == 2048
+    convolutions = 256 * (81 * 3 + 1) + 256 * (81 * 256 + 1)
+    decoder = 161 * 512 + 513 * 1024 + 1025 * 3072
+    assert parameters(paper) == convolutions + 2048 * 8 * 160 + 160 + decoder == 11_749_280
+    compact = 32 * (81 * 3 + 1) + 32 * (81 * 32 + 1) + 256 * 8 * 160 + 160
+    compact += 161 * 16 * 8 * 8 + 2 * 16 + 145 * 32 + 289 * 16 + 145 * 8 + 73 * 3
+    assert parameters(build("capsnet", (3, 32, 32))) == compact
+
+
 @pytest.mark.parametrize("name", MODELS)
 def test_foolbox_takes_every_model_as_it_is(name):
     model = build(name, (1, 28, 28)).eval()
@@ -41,19 +56,66 @@ def test_foolbox_takes_every_model_as_it_is(name):
     assert not torch.equal(advs, x)
 
 
-@pytest.mark.parametrize("name", RECONSTRUCTING)
-def test_reconstruct_takes_the_winner_unless_told(name):
+@pytest.mark.parametrize("name", RECONSTRUCTING + DEEPER)
+@pytest.mark.parametrize("shape", SHAPES)
+def test_reconstruct_takes_the_winner_unless_told(name, shape):
     torch.manual_seed(0)
-    model = build(name, (1, 28, 28), seed=4).eval()
-    x = torch.rand(4, 1, 28, 28)
+    model = build(name, shape, seed=4).eval()
+    x = torch.rand(4, *shape)
     winner = model(x).argmax(1)
     assert model.poses(x).shape == (4, 10, 16)
     assert model.reconstruct(x).shape == x.shape
     assert torch.equal(model.reconstruct(x), model.reconstruct(x, winner))
     other = model.reconstruct(x, (winner + 1) % 10)
-    assert torch.equal(other, model.reconstruct(x)) == (name == "cnn_r"), "CNN+R alone ignores the class"
+    assert torch.equal(other, model.reconstruct(x)) != model.conditional
+    assert model.conditional == (name not in ("cnn_r", "capsnet_all")), "these two alone ignore the class"
     distance = (model.reconstruct(x) - x).flatten(1).norm(dim=1)
     assert torch.allclose(reconstruction_distance(model, x), distance)
+
+
+@pytest.mark.parametrize("name", RECONSTRUCTING + DEEPER)
+@pytest.mark.parametrize("shape", SHAPES)
+def test_input_gradients_are_finite_and_reach_every_pixel(name, shape):
+    model = build(name, shape, seed=1).eval().requires_grad_(False)
+    seen = slice(None) if name in DEEPER else slice(-1)  # the stride of 9x9 windows ends before the last row
+    x = torch.rand(3, *shape, generator=torch.Generator().manual_seed(0))
+    label = torch.tensor([1, 5, 8])
+    for loss in (lambda p: model(p).gather(1, label[:, None]), lambda p: model.reconstruct(p, label)):
+        for point in (x, torch.full_like(x, 0.25)):
+            point = point.clone().requires_grad_()
+            (gradient,) = torch.autograd.grad(loss(point).square().sum(), point)
+            assert torch.isfinite(gradient).all()
+            assert (gradient[..., seen, seen].abs().amax((0, 1)) > 0).all()
+
+
+@pytest.mark.parametrize("name", RECONSTRUCTING + DEEPER)
+def test_images_do_not_see_each_other_in_evaluation(name):
+    model = build(name, (3, 32, 32), seed=1).eval()
+    x = torch.rand(4, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    assert torch.allclose(model(x)[2:3], model(x[2:3]), atol=1e-4)
+    assert torch.allclose(model.reconstruct(x)[2:3], model.reconstruct(x[2:3]), atol=1e-4)
+
+
+@pytest.mark.parametrize("name", sorted(CAPSULE_MODELS))
+def test_the_logit_of_a_capsule_is_the_logit_of_its_length(name):
+    model = build(name, (3, 32, 32)).eval().double()
+    logits, poses = model.logits_and_poses(torch.rand(2, 3, 32, 32, dtype=torch.float64))
+    assert torch.allclose(logits.sigmoid(), poses.norm(dim=2), atol=1e-6)
+
+
+def test_colour_images_are_brought_about_zero_and_grey_ones_are_not():
+    for shape, middle in zip(SHAPES, (0.0, 0.5), strict=True):
+        model = build("convnet", shape).eval()
+        assert isinstance(model, ConvNet)
+        nn.init.zeros_(model.encoder.conv1.bias)
+        x = torch.full((1, *shape), middle)
+        assert model.encoder(x)[0, :, 0, 0].tolist() == model.encoder.conv2.bias.tolist()
+        assert model.encoder(x + 0.25)[0, :, 0, 0].tolist() != model.encoder.conv2.bias.tolist()
+
+
+def test_every_model_has_a_title():
+    assert list(TITLES) == list(MODELS)
+    assert set(MODELS) >= CAPSULE_MODELS
 
 
 def test_masking_hides_the_other_groups():
