@@ -1,0 +1,30 @@
+"""A paper's tables and figures from stored results: what pages show and the figures command writes."""
+
+from core.papers.drawing import Drawing, NotDrawable, Panel
+from core.papers.numbers import published, report_rows, short_names
+from core.papers.paper import Figure, Paper, Table
+from core.papers.qin2020 import QIN2020
+from core.papers.saving import csv_text, png, svg
+from core.papers.stored import Results, StoredArtifact, StoredBundle
+
+PAPERS: dict[str, Paper] = {paper.name: paper for paper in (QIN2020,)}
+"""By short name. Another paper is an entry here and its numbers in `assets/papers`."""
+
+__all__ = [
+    "PAPERS",
+    "Drawing",
+    "Figure",
+    "NotDrawable",
+    "Panel",
+    "Paper",
+    "Results",
+    "StoredArtifact",
+    "StoredBundle",
+    "Table",
+    "csv_text",
+    "png",
+    "published",
+    "report_rows",
+    "short_names",
+    "svg",
+]

@@ -1,0 +1,84 @@
+"""Published numbers beside ours: one row for every number of a paper's tables."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from core.attacks import ATTACKS
+from core.data.corruptions import CORRUPTIONS
+from core.data.specs import OFFICIAL
+from core.papers.drawing import NotDrawable
+from core.papers.stored import Results, Rows, StoredBundle
+
+FOLDER = Path(__file__).parents[2] / "assets" / "papers"
+NOTHING = {"ours": None, "low": None, "high": None, "n": None, "profile": None}
+
+
+def short_names() -> list[str]:
+    """Of the papers whose numbers are known."""
+    return sorted(path.stem for path in FOLDER.glob("*.json"))
+
+
+def published(paper: str) -> dict[str, Any]:
+    """A paper's numbers as they are in its file: title, venue, notes by table, numbers.
+
+    Raises: ValueError: for a paper that is not known.
+    """
+    if paper not in short_names():
+        raise ValueError(f"expected a paper among {', '.join(short_names())}, got {paper!r}")
+    return json.loads((FOLDER / f"{paper}.json").read_text(encoding="utf-8"))
+
+
+def report_rows(paper: str, results: Results) -> Rows:
+    """Every published number of a paper with ours, or with the reason why there is none.
+
+    Returns: Rows with paper, table, dataset, model, attack, mode, access, metric, published, ours, low, high
+        (these four in percent), n, profile (with the copy of the data, where that is not the official one),
+        reason.
+    Raises: ValueError: for a paper that is not known.
+    """
+    numbers: Rows = published(paper)["numbers"]
+    stored: dict[str, dict[tuple[Any, ...], Rows]] = {}
+    for dataset in results.datasets:
+        stored[dataset] = {}
+        for row in results.rows(dataset, "rates"):
+            stored[dataset].setdefault(_place(row), []).append(row)
+    return [
+        {"paper": paper, **number, "access": number.get("access"), **_ours(number, results, stored)}
+        for number in numbers
+    ]
+
+
+def profile_and_copy(bundle: StoredBundle) -> str:
+    """The profile, and the copy of the data where that is not the official one."""
+    copy = bundle.facts.get("data_copy", OFFICIAL)
+    return bundle.profile if copy == OFFICIAL else f"{bundle.profile}, {copy}"
+
+
+def _ours(
+    number: Mapping[str, Any], results: Results, stored: Mapping[str, Mapping[tuple[Any, ...], Rows]]
+) -> dict[str, Any]:
+    """Our figure for one published number."""
+    dataset, attack = number["dataset"], number["attack"]
+    try:
+        bundle = results.bundle(dataset)
+    except NotDrawable as reason:
+        return {**NOTHING, "reason": str(reason)}
+    found = stored[dataset].get(_place(number), [])
+    if len(found) != 1:
+        if attack and attack not in ATTACKS and attack not in CORRUPTIONS:
+            return {**NOTHING, "reason": f"{attack.upper()} is not among the attacks of this version"}
+        return {**NOTHING, "reason": f"the {bundle.profile} bundle of {dataset} has no such row"}
+    row = found[0]
+    percent = {
+        name: round(100 * float(row[column]), 2)
+        for name, column in (("ours", "value"), ("low", "low"), ("high", "high"))
+    }
+    return {**percent, "n": int(row["n"]), "profile": profile_and_copy(bundle), "reason": None}
+
+
+def _place(row: Mapping[str, Any]) -> tuple[Any, ...]:
+    """What a number is found by; of white-box attacks there is no access, as in older bundles."""
+    values = (row.get(column) for column in ("model", "attack", "mode", "access", "metric"))
+    return tuple(None if value is None or value != value else value for value in values)

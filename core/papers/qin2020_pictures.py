@@ -1,0 +1,209 @@
+"""The pictures of qin2020, Figs. 5, 7, 8, 10 and 11: made from the local copy of a data set."""
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from core import data
+from core.claims.qin2020 import MODELS
+from core.data import SPECS, Dataset
+from core.data.corruptions import CORRUPTIONS, corrupt
+from core.figures.pictures import Picture, frames, grid_words, picture_grid
+from core.figures.style import Record
+from core.images import LEVELS, from_uint8
+from core.metrics import succeeded, threshold_at
+from core.models import TITLES, ReconstructingNet, build
+from core.objectives import l2_distance
+from core.papers.drawing import Drawing, NotDrawable, Panel, gather
+from core.papers.stored import Results
+
+FPR = 0.05
+SHOWN = 8
+"""Pictures in a row where the paper gives no number."""
+Part = tuple[list[Panel], list[Record]]
+Row = Sequence[Picture | None]
+
+
+def figure_5(results: Results) -> Drawing:
+    """Undetected attacks that aim at 0, on every model."""
+    return gather([("SVHN", partial(_undetected, results, "svhn", 0))])
+
+
+def _undetected(results: Results, dataset: str, target: int) -> Part:
+    results.bundle(dataset)  # says what is missing
+    copy = _copy(dataset)
+    rows: list[Row] = []
+    records: list[Record] = []
+    for model in MODELS:
+        found = results.artifact(dataset, f"{model}/matrix").tensors
+        clean = results.artifact(dataset, f"{model}/clean", ("validation_distance",)).tensors
+        threshold = threshold_at(clean["validation_distance"], FPR)
+        missed = succeeded(found["prediction"], found["label"], found["target"])
+        missed &= (found["distance"] <= threshold) & (found["target"] == target)
+        chosen = _draw(missed.nonzero().flatten(), SHOWN)
+        x_adv = _attacked(copy, found, chosen)
+        empty = [None] * (SHOWN - len(chosen))
+        rows.append([*(Picture(image) for image in x_adv), *empty])
+        records += [_record(model, found, int(number)) for number in chosen]
+    if not records:
+        raise NotDrawable("no attack went undetected")
+    picture = picture_grid(rows, row_titles=[TITLES[model] for model in MODELS])
+    what = (
+        f"Undetected R-PGD images with the target {SPECS[dataset].classes[target]} on {SPECS[dataset].title}"
+    )
+    return [Panel(picture, grid_words(rows, what))], records
+
+
+def figure_7(results: Results) -> Drawing:
+    """Corrupted digits and their reconstructions, the first half."""
+    names = tuple(CORRUPTIONS)
+    return gather([("MNIST", partial(_corrupted, results, names[: len(names) // 2]))])
+
+
+def figure_8(results: Results) -> Drawing:
+    """Corrupted digits and their reconstructions, the second half."""
+    names = tuple(CORRUPTIONS)
+    return gather([("MNIST", partial(_corrupted, results, names[len(names) // 2 :]))])
+
+
+def _corrupted(results: Results, names: Sequence[str]) -> Part:
+    """One test image a corruption, each of another class; below it what every model rebuilds."""
+    results.bundle("mnist")  # says what is missing
+    test = _copy("mnist").test
+    # The first test image of every class in turn: chosen by rule, not for its looks.
+    index = [int((test.labels == number % 10).nonzero()[0]) for number in range(len(names))]
+    parts = [corrupt(test.images[[i]], name, [i]) for i, name in zip(index, names, strict=True)]
+    images, label = torch.cat(parts), test.labels[index]
+    rows: list[Row] = [[Picture(image) for image in images]]
+    records: list[Record] = []
+    for model in MODELS:
+        network, threshold = _network(results, "mnist", model)
+        prediction, rebuilt, distance = _look(network, images)
+        drawn = frames(prediction, label, distance, threshold)
+        rows.append([Picture(image, frame) for image, frame in zip(rebuilt, drawn, strict=True)])
+        records += [
+            {
+                "model": TITLES[model],
+                "corruption": name,
+                "image": index[n],
+                "label": int(label[n]),
+                "prediction": int(prediction[n]),
+                "distance": float(distance[n]),
+                "threshold": threshold,
+                "frame": drawn[n] or "",
+            }
+            for n, name in enumerate(names)
+        ]
+    titles = ["input", *(TITLES[model] for model in MODELS)]
+    picture = picture_grid(rows, row_titles=titles, column_titles=names)
+    return [Panel(picture, grid_words(rows, "Corrupted digits and their reconstructions"))], records
+
+
+def figure_10(results: Results) -> Drawing:
+    """Clean images, attacked ones and their reconstructions, on three data sets."""
+    return gather(
+        [
+            ("PGD on MNIST", partial(_before_after, results, "mnist", "attack/pgd-targeted")),
+            ("R-PGD on Fashion-MNIST", partial(_before_after, results, "fashion_mnist", "matrix")),
+            ("CW on SVHN", partial(_before_after, results, "svhn", "attack/cw-targeted")),
+        ]
+    )
+
+
+def _before_after(results: Results, dataset: str, name: str, shown: int = 5) -> Part:
+    """Clean images above, then for every model attacked images and what it rebuilds of them."""
+    found = {model: results.artifact(dataset, f"{model}/{name}").tensors for model in MODELS}
+    if not all("perturbation" in tensors for tensors in found.values()):
+        raise NotDrawable("its pictures were not kept: the bundle has the perturbations of R-PGD alone")
+    copy = _copy(dataset)
+    first = found[MODELS[0]]
+    # Attacks on all models have the same rows, in the same order.
+    chosen = _draw(torch.arange(len(first["label"])), shown)
+    clean = copy.test.images[first["index"][chosen]]
+    rows: list[Row] = [[Picture(image) for image in clean]]
+    titles = ["clean"]
+    records: list[Record] = []
+    for model, tensors in found.items():
+        x_adv = _attacked(copy, tensors, chosen)
+        _, rebuilt, _ = _look(_network(results, dataset, model)[0], x_adv)
+        rows += [[Picture(image) for image in x_adv], [Picture(image) for image in rebuilt]]
+        titles += [TITLES[model], "rebuilt"]
+        records += [_record(model, tensors, int(number)) for number in chosen]
+    picture = picture_grid(rows, row_titles=titles)
+    title = SPECS[dataset].title
+    return [Panel(picture, grid_words(rows, f"Clean, attacked and rebuilt images of {title}"))], records
+
+
+def figure_11(results: Results) -> Drawing:
+    """Images attacked towards every class, on CapsNet."""
+    names = ("mnist", "fashion_mnist", "svhn")
+    return gather([(SPECS[name].title, partial(_all_targets, results, name)) for name in names])
+
+
+def _all_targets(results: Results, dataset: str, shown: int = 10) -> Part:
+    """Images side by side; below each what became of it under every target, in class order."""
+    found = results.artifact(dataset, "capsnet/matrix").tensors
+    copy = _copy(dataset)
+    classes = SPECS[dataset].classes
+    images = _draw(found["index"].unique(), shown)
+    rows: list[Row] = [[Picture(copy.test.images[int(image)]) for image in images]]
+    records: list[Record] = []
+    for target in range(len(classes)):
+        row: list[Picture | None] = []
+        for image in images:
+            fits = ((found["index"] == image) & (found["target"] == target)).nonzero().flatten()
+            row.append(Picture(_attacked(copy, found, fits)[0]) if len(fits) else None)
+            records += [_record("capsnet", found, int(number)) for number in fits]
+        rows.append(row)
+    picture = picture_grid(rows, row_titles=["clean", *classes])
+    what = f"Test images of {SPECS[dataset].title}, and R-PGD on CapsNet towards every class"
+    return [Panel(picture, grid_words(rows, what))], [{"dataset": dataset, **record} for record in records]
+
+
+def _copy(dataset: str) -> Dataset:
+    """The local copy. Raises NotDrawable: when there is none."""
+    if not data.is_available(dataset):
+        raise NotDrawable(f"its pictures need a copy of {SPECS[dataset].title} of your own")
+    return data.load(dataset)
+
+
+def _draw(numbers: Tensor, count: int) -> Tensor:
+    """Some of them at random, always the same, in order."""
+    order = torch.randperm(len(numbers), generator=torch.Generator().manual_seed(0))
+    return numbers[order[:count].sort().values]
+
+
+def _attacked(copy: Dataset, tensors: Mapping[str, Tensor], rows: Tensor) -> Tensor:
+    """Attacked images of some rows, (B, C, H, W) uint8."""
+    levels = copy.test.images[tensors["index"][rows]].short() + tensors["perturbation"][rows].short()
+    return levels.clamp(0, LEVELS).to(torch.uint8)
+
+
+def _network(results: Results, dataset: str, model: str) -> tuple[ReconstructingNet, float]:
+    """A model with the stored weights, on the CPU, and its threshold."""
+    weights = results.artifact(dataset, f"{model}/weights")
+    clean = results.artifact(dataset, f"{model}/clean", ("validation_distance",)).tensors
+    spec = SPECS[dataset]
+    network = build(model, spec.shape, len(spec.classes), weights.facts["size"])
+    assert isinstance(network, ReconstructingNet)
+    network.load_state_dict({name: value.float() for name, value in weights.tensors.items()})
+    return network.eval().requires_grad_(False), threshold_at(clean["validation_distance"], FPR)
+
+
+@torch.no_grad()
+def _look(network: ReconstructingNet, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Prediction, reconstruction and its distance for 8-bit images."""
+    x = from_uint8(images)
+    logits, poses = network.logits_and_poses(x)
+    prediction = logits.argmax(1)
+    rebuilt = network.decode(poses, prediction)
+    return prediction, rebuilt.clamp(0, 1), l2_distance(rebuilt, x)
+
+
+def _record(model: str, tensors: Mapping[str, Tensor], row: int) -> Record:
+    """A row of an attack."""
+    names = ("index", "label", "target", "prediction", "distance")
+    found = {name: tensors[name][row].item() for name in names}
+    return {"model": TITLES[model], **found}
