@@ -244,6 +244,32 @@ def health(json_: JsonOption = False, store: StoreOption = None) -> None:
 
 
 @app.command()
+def figures(
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="Folder for the files.")],
+    paper: Annotated[str, typer.Option("--paper", metavar="PAPER", help="Its short name.")] = "qin2020",
+    store: StoreOption = None,
+) -> None:
+    """Write the tables and figures of a paper as PNG, SVG and CSV."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from core.papers import PAPERS
+    from precompute.figures import write_figures
+
+    if paper not in PAPERS:
+        _stop(f"expected a paper among {', '.join(PAPERS)}, got {paper!r}", 2)
+    console = Console(stderr=True, highlight=False)
+    drawn = total = 0
+    with Progress(console=console, disable=not console.is_terminal, transient=True) as progress:
+        task = progress.add_task(paper)
+        for number, written in enumerate(write_figures(Store(store), PAPERS[paper], out), 1):
+            drawn, total = drawn + bool(written.files), written.total
+            progress.update(task, total=total, completed=number)
+            console.print(written.line, markup=False, soft_wrap=True)
+    console.print(f"{out}: {drawn} of {total} written", markup=False, soft_wrap=True)
+
+
+@app.command()
 def export(
     dataset: DatasetArgument,
     folder: Annotated[

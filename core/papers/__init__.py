@@ -6,6 +6,7 @@ from core.papers.paper import Figure, Paper, Table
 from core.papers.qin2020 import QIN2020
 from core.papers.saving import csv_text, png, svg
 from core.papers.stored import Results, StoredArtifact, StoredBundle
+from core.papers.tables import Line, Section, claim_records, findings, layout, table_drawing
 
 PAPERS: dict[str, Paper] = {paper.name: paper for paper in (QIN2020,)}
 """By short name. Another paper is an entry here and its numbers in `assets/papers`."""
@@ -14,17 +15,23 @@ __all__ = [
     "PAPERS",
     "Drawing",
     "Figure",
+    "Line",
     "NotDrawable",
     "Panel",
     "Paper",
     "Results",
+    "Section",
     "StoredArtifact",
     "StoredBundle",
     "Table",
+    "claim_records",
     "csv_text",
+    "findings",
+    "layout",
     "png",
     "published",
     "report_rows",
     "short_names",
     "svg",
+    "table_drawing",
 ]

@@ -84,33 +84,28 @@ def layers_of(model: str) -> list[Layer]:
 
 def _chart(layers: list[Layer], title: str, total: int) -> alt.LayerChart:
     """Boxes from top to bottom."""
+    place = {"left": 0.0, "centre": 0.5, "right": 1.0}
     records = [
-        {
-            "name": layer.name,
-            "told": layer.words,
-            "top": n,
-            "bottom": n + 0.8,
-            "middle": n + 0.4,
-            "x": 0,
-            "x2": 1,
-        }
+        {"name": layer.name, "told": layer.words, "top": n, "bottom": n + 0.8, "middle": n + 0.4, **place}
         for n, layer in enumerate(layers)
     ]
     data = inline(records)
     down = alt.Scale(domain=[0, len(layers)], reverse=True, nice=False)
     y = alt.Y("top:Q", scale=down, axis=None)
-    x = alt.X("x:Q", scale=alt.Scale(domain=[0, 1], nice=False), axis=None)
+    across = alt.Scale(domain=[0, 1], nice=False)
+    x = alt.X("left:Q", scale=across, axis=None)
     boxes = alt.Chart(data).mark_rect(
         cornerRadius=5, fill=MODEL_COLOURS[title], fillOpacity=0.16, stroke=MODEL_COLOURS[title], aria=False
     )
     names = alt.Chart(data).mark_text(fontSize=13, fontWeight="bold", dy=-8, color=GREY)
     told = alt.Chart(data).mark_text(fontSize=12, dy=9, color=GREY)
-    middle = {"x": alt.value({"expr": "width / 2"}), "y": alt.Y("middle:Q", scale=down, axis=None)}
+    middle_x = alt.X("centre:Q", scale=across, axis=None)
+    middle_y = alt.Y("middle:Q", scale=down, axis=None)
     return alt.LayerChart(
         layer=[
-            boxes.encode(x=x, x2=alt.X2("x2:Q"), y=y, y2=alt.Y2("bottom:Q")),
-            names.encode(text="name:N", **middle),
-            told.encode(text="told:N", **middle),
+            boxes.encode(x=x, x2=alt.X2("right:Q"), y=y, y2=alt.Y2("bottom:Q")),
+            names.encode(text=alt.Text("name:N"), x=middle_x, y=middle_y),
+            told.encode(text=alt.Text("told:N"), x=middle_x, y=middle_y),
         ],
         title=heading(title, subtitle=f"{total:,} parameters"),
         height=52 * len(layers),

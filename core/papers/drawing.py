@@ -52,15 +52,16 @@ def gather(parts: Sequence[tuple[str, Callable[[], tuple[list[Panel], list[Recor
     """
     panels: list[Panel] = []
     rows: list[Record] = []
-    missing: list[str] = []
+    missing: dict[str, NotDrawable] = {}
     for title, draw in parts:
         try:
             drawn, found = draw()
         except NotDrawable as reason:
-            missing.append(f"{title}: {reason}")
+            missing[title] = reason
         else:
             panels += drawn
             rows += found
     if not panels:
-        raise NotDrawable("; ".join(missing))
-    return Drawing(tuple(panels), tuple(rows), tuple(missing))
+        raise NotDrawable("; ".join(dict.fromkeys(str(reason) for reason in missing.values())))
+    told = tuple(f"{title}: {reason}" for title, reason in missing.items())
+    return Drawing(tuple(panels), tuple(rows), told)

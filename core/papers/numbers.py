@@ -12,6 +12,7 @@ from core.papers.drawing import NotDrawable
 from core.papers.stored import Results, Rows, StoredBundle
 
 FOLDER = Path(__file__).parents[2] / "assets" / "papers"
+COLUMNS = ("table", "dataset", "model", "attack", "mode", "access", "metric", "published")
 NOTHING = {"ours": None, "low": None, "high": None, "n": None, "profile": None}
 
 
@@ -45,7 +46,7 @@ def report_rows(paper: str, results: Results) -> Rows:
         for row in results.rows(dataset, "rates"):
             stored[dataset].setdefault(_place(row), []).append(row)
     return [
-        {"paper": paper, **number, "access": number.get("access"), **_ours(number, results, stored)}
+        {"paper": paper, **{name: number.get(name) for name in COLUMNS}, **_ours(number, results, stored)}
         for number in numbers
     ]
 

@@ -97,7 +97,7 @@ def _corrupted(results: Results, names: Sequence[str]) -> Part:
             for n, name in enumerate(names)
         ]
     titles = ["input", *(TITLES[model] for model in MODELS)]
-    picture = picture_grid(rows, row_titles=titles, column_titles=names)
+    picture = picture_grid(rows, row_titles=titles, column_titles=names, scale=3)
     return [Panel(picture, grid_words(rows, "Corrupted digits and their reconstructions"))], records
 
 
@@ -192,13 +192,13 @@ def _network(results: Results, dataset: str, model: str) -> tuple[Reconstructing
     return network.eval().requires_grad_(False), threshold_at(clean["validation_distance"], FPR)
 
 
-@torch.no_grad()
 def _look(network: ReconstructingNet, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Prediction, reconstruction and its distance for 8-bit images."""
     x = from_uint8(images)
-    logits, poses = network.logits_and_poses(x)
-    prediction = logits.argmax(1)
-    rebuilt = network.decode(poses, prediction)
+    with torch.no_grad():
+        logits, poses = network.logits_and_poses(x)
+        prediction = logits.argmax(1)
+        rebuilt = network.decode(poses, prediction)
     return prediction, rebuilt.clamp(0, 1), l2_distance(rebuilt, x)
 
 

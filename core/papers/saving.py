@@ -83,7 +83,8 @@ def _spec(panels: Sequence[Panel]) -> dict[str, Any]:
         "$schema": charts[0]["$schema"],
         "config": {**charts[0].get("config", {}), "background": "white"},
         "datasets": datasets,
-        "hconcat": columns,
+        "concat": columns,
+        "columns": 2 if len(columns) == 4 else 3,
         "spacing": 28,
         # Panels explain their own colours, even where they share a scale's name.
         "resolve": {"scale": {"color": "independent", "shape": "independent"}},
