@@ -15,6 +15,7 @@ from app import state  # noqa: E402
 st.set_page_config(page_title="Capsight", page_icon=ROOT / "assets" / "icon.png", layout="wide")
 st.logo(ROOT / "assets" / "logo.svg", size="large")
 overview = st.Page("views/overview.py", title="Overview", icon=":material/home:", default=True)
+papers = st.Page("views/papers.py", title="Papers", icon=":material/menu_book:")
 page = st.navigation(
     [
         overview,
@@ -24,10 +25,11 @@ page = st.navigation(
         st.Page("views/gallery.py", title="Gallery", icon=":material/photo_library:"),
         st.Page("views/detection.py", title="Detection", icon=":material/radar:"),
         st.Page("views/health.py", title="Attack health", icon=":material/health_and_safety:"),
+        papers,
     ],
     position="top",
 )
 st.html(ROOT / "assets" / "page.css")
-if page is not overview:
+if page not in (overview, papers):  # these have data sets of their own
     state.shared_controls()
 page.run()

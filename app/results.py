@@ -1,6 +1,6 @@
 """What a bundle holds about attacks, as pages use it: read once, counted at any threshold."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +17,7 @@ from core.health import Check, checks_of
 from core.images import LEVELS, from_uint8, to_uint8
 from core.metrics import Rate, succeeded, success_rate, threshold_at, undetected_rate
 from core.models import TITLES, ReconstructingNet
-from precompute.store import Artifact, Bundle
+from precompute.store import Artifact, Bundle, MissingArtifact
 
 
 @dataclass(frozen=True, eq=False)
@@ -255,6 +255,36 @@ def _reconstruct(
     x = from_uint8(x_adv(_dataset, _attack, rows)).to(state.device())
     with state.accelerator(), torch.no_grad():
         return to_uint8(network.reconstruct(x).clamp(0, 1).float().cpu())
+
+
+@dataclass(frozen=True)
+class Cached:
+    """A bundle for `core.papers`, whose artifacts are read once."""
+
+    bundle: Bundle
+
+    @property
+    def dataset(self) -> str:
+        """Its data set."""
+        return self.bundle.dataset
+
+    @property
+    def profile(self) -> str:
+        """Its profile."""
+        return self.bundle.profile
+
+    @property
+    def facts(self) -> Mapping[str, Any]:
+        """About the bundle as a whole."""
+        return self.bundle.facts
+
+    # Read whole, whatever is asked for: the next figure wants the rest.
+    def get(self, name: str, only: Collection[str] | None = None) -> Artifact | None:  # noqa: ARG002
+        """The artifact of that name, or None. Raises CorruptArtifact."""
+        try:
+            return load_artifact(self.bundle, name)
+        except MissingArtifact:
+            return None
 
 
 def load_artifact(bundle: Bundle, name: str) -> Artifact:

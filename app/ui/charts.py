@@ -1,7 +1,5 @@
 """Charts with what belongs to them: a text for those who do not see them, and their numbers as a file."""
 
-import csv
-import io
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -9,6 +7,8 @@ from typing import Any
 import altair as alt
 import streamlit as st
 from altair.utils.schemapi import debug_mode
+
+from core.papers import csv_text
 
 
 @contextmanager
@@ -23,7 +23,10 @@ def trusted() -> Generator[None]:
 
 
 def show_chart(
-    chart: alt.LayerChart, alt_text: str, key: str | None = None, on_select: Callable[[], None] | None = None
+    chart: alt.LayerChart | alt.Chart,
+    alt_text: str,
+    key: str | None = None,
+    on_select: Callable[[], None] | None = None,
 ) -> None:
     """Show a chart as wide as its place.
 
@@ -62,14 +65,3 @@ def offer_csv(
         type="tertiary",
         on_click="ignore",
     )
-
-
-def csv_text(records: Sequence[Mapping[str, Any]]) -> str:
-    """Rows as comma-separated values, with a line of names; empty for no rows."""
-    if not records:
-        return ""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, list(records[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(records)
-    return text.getvalue()

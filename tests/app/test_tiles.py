@@ -4,7 +4,6 @@ import pytest
 
 from app import results
 from app.ui import tiles
-from app.ui.charts import csv_text
 from app.ui.tiles import ATTACKED, KINDS, ORIGINAL, PERTURBATION, REBUILT, Tile
 from app.ui.verdict import COLOURS, Outcome, Verdict
 from core import data
@@ -95,8 +94,3 @@ def test_without_a_copy_of_the_data_set_there_is_the_perturbation_alone(tmp_path
 def test_the_key_explains_every_outcome() -> None:
     key = tiles.colour_key()
     assert all(colour in key for colour in COLOURS.values())
-
-
-def test_tables_as_text() -> None:
-    assert csv_text([{"a": 1, "b": "x,y"}, {"a": 2.5, "b": None}]) == 'a,b\n1,"x,y"\n2.5,\n'
-    assert csv_text([]) == ""

@@ -1,0 +1,115 @@
+"""A paper's claims as HTML: each a sentence with its verdict and the figures behind it."""
+
+from collections.abc import Iterable, Sequence
+from html import escape
+from typing import Any
+
+from core.claims import Compared, Finding, Side, Verdict
+from core.coherence import MEASURES
+from core.figures.style import OUTCOME_COLOURS, p_text
+from core.models import TITLES
+from core.papers.tables import NAMES
+
+VERDICTS: dict[Verdict, tuple[str, str]] = {
+    "holds": ("✓", "#44AA99"),
+    "contradicted": ("✗", OUTCOME_COLOURS["undetected"]),
+    "undecided": ("?", OUTCOME_COLOURS["flagged"]),
+    "not measured": ("–", OUTCOME_COLOURS["failed"]),
+}
+"""Mark and colour, in the order in which they are counted."""
+WORDS = {**TITLES, **NAMES, **MEASURES, "black_box": "black box"}
+SHOWN = 3
+"""Comparisons that are shown at once; more are behind a line that opens."""
+
+
+def findings_html(found: Iterable[Finding]) -> str:
+    """Claims one below the other."""
+    return f'<div class="cp-claims">{"".join(_finding(finding) for finding in found)}</div>'
+
+
+def counts_html(found: Sequence[Finding]) -> str:
+    """How many claims got which verdict."""
+    said = [finding.verdict for finding in found]
+    return '<div class="cp-counts">' + "".join(f"{chip(v)} {said.count(v)}" for v in VERDICTS) + "</div>"
+
+
+def chip(verdict: Verdict) -> str:
+    """A verdict as a word with its mark."""
+    mark, colour = VERDICTS[verdict]
+    return f'<span class="cp-chip" style="--c:{colour}"><b aria-hidden="true">{mark}</b>{verdict}</span>'
+
+
+def _finding(finding: Finding) -> str:
+    lines = "".join(_comparison(compared, finding) for compared in finding.compared)
+    table = f'<div class="cp-compared">{lines}</div>' if lines else ""
+    if len(finding.compared) > SHOWN:
+        kinds = [compared.verdict for compared in finding.compared]
+        told = ", ".join(f"{kinds.count(kind)} {_one(kind)}" for kind in VERDICTS if kind in kinds)
+        table = f"<details><summary>{len(kinds)} comparisons: {told}</summary>{table}</details>"
+    missing = f"<p>Missing: {escape(_missing(finding))}.</p>" if finding.missing else ""
+    return (
+        f'<article>{chip(finding.verdict)}<div><p class="cp-sentence">{escape(finding.claim.sentence)} '
+        f"<small>{escape(finding.claim.source)}</small></p>{table}{missing}</div></article>"
+    )
+
+
+def _one(verdict: Verdict) -> str:
+    return {"holds": "hold"}.get(verdict, verdict)
+
+
+def _comparison(compared: Compared, finding: Finding) -> str:
+    """Both sides with their figures, the p-value, the verdict of the comparison."""
+    mark, colour = VERDICTS[compared.verdict]
+    lower, higher = (_side(side, finding) for side in (compared.lower, compared.higher))
+    return (
+        f"<span>{lower}</span><span>below {higher}</span>"
+        f'<span class="cp-p"><b style="color:{colour}" aria-hidden="true">{mark}</b> '
+        f"{p_text(compared.p_value)}, {compared.verdict}</span>"
+    )
+
+
+def _side(side: Side, finding: Finding) -> str:
+    """ "<b>CapsNet</b> 3.0 % (1.0–8.5 %, n = 120)"; of a constant its value."""
+    share = finding.claim.table != "coherence"
+    value = f"{100 * side.value:.1f} %" if share else f"{side.value:.2f}"
+    if side.n is None:
+        return value
+    low, high = (f"{100 * end:.1f}" if share else f"{end:.2f}" for end in (side.low, side.high))
+    interval = f"{low}–{high} %" if share else f"{low} to {high}"
+    return f"<b>{escape(_name(side, finding))}</b> {value} <small>({interval}, n = {side.n:,})</small>"
+
+
+def _name(side: Side, finding: Finding) -> str:
+    """What sets a side apart from the others of its claim, in words."""
+    sides = [s for c in finding.compared for s in (c.lower, c.higher) if s.where]
+    values: dict[str, set[Any]] = {}
+    for other in sides:
+        for column in {column for s in sides for column in s.where}:
+            values.setdefault(column, set()).add(other.where.get(column))
+    words = [
+        _word(column, value)
+        for column, value in side.where.items()
+        if len(values[column]) > 1 or column == "model"
+    ]
+    return ", ".join(word for word in words if word)
+
+
+def _word(column: str, value: Any) -> str:
+    """A column's value as people read it."""
+    if column == "fpr":
+        return f"at {100 * value:g} %"
+    if column == "access" and value is None:
+        return "white box"
+    if column == "other" and value is not None:
+        return f"against {WORDS.get(value, value)}"
+    return "" if value is None else str(WORDS.get(value, value))
+
+
+def _missing(finding: Finding, shown: int = 3) -> str:
+    """The rows that there are not, the first of many."""
+    told = [
+        ", ".join(WORDS.get(word, word.replace("_", " ")) for word in words.split(", "))
+        for words in finding.missing
+    ]
+    rest = len(told) - shown
+    return "; ".join(told[:shown]) + (f"; and {rest} more" if rest > 0 else "")

@@ -1,0 +1,106 @@
+"""A paper's table as HTML: published and ours side by side, models as columns."""
+
+from collections.abc import Iterator, Sequence
+from html import escape
+from string import ascii_lowercase
+
+from core.figures.published import Beside
+from core.papers import Section
+
+HEADS = ("Published", "Ours", "Difference")
+
+
+class PaperTable:
+    """The table; reasons for missing numbers become notes with letters, in order of appearance.
+
+    Args:
+        sections: From `core.papers.layout`.
+        models: Titles of the models, in order.
+    """
+
+    def __init__(self, sections: Sequence[Section], models: Sequence[str]) -> None:
+        self.sections, self.models = sections, models
+        self.reasons = list(dict.fromkeys(n.reason for n in _numbers(sections) if n.reason))
+
+    def html(self) -> str:
+        """The table with its notes."""
+        above = "".join(f'<th colspan="3" scope="colgroup">{escape(model)}</th>' for model in self.models)
+        heads = "".join(f'<th scope="col">{head}</th>' for head in HEADS) * len(self.models)
+        body = "".join(self._section(section) for section in self.sections)
+        notes = "".join(
+            f"<li><b>{letter(number)}</b> {_code(reason)}</li>" for number, reason in enumerate(self.reasons)
+        )
+        return (
+            f'<div class="cp-scroll" tabindex="0"><table class="cp-table"><thead>'
+            f'<tr><th colspan="2"></th>{above}</tr><tr><th colspan="2" scope="col">%</th>{heads}</tr></thead>'
+            f"{body}</table></div>" + (f'<ul class="cp-notes">{notes}</ul>' if notes else "")
+        )
+
+    def _section(self, section: Section) -> str:
+        lines: list[str] = []
+        wide = 2 + 3 * len(self.models)
+        if section.title:
+            lines.append(
+                f'<tr class="cp-section"><th colspan="{wide}" scope="rowgroup">'
+                f"<span>{escape(section.title)}</span></th></tr>"
+            )
+        counts: dict[str, int] = {}
+        for line in section.lines:
+            counts[line.row] = counts.get(line.row, 0) + 1
+        begun: set[str] = set()
+        for line in section.lines:
+            head = ""
+            if line.row not in begun:
+                begun.add(line.row)
+                row = line.row[:1].upper() + line.row[1:]
+                head = f'<th rowspan="{counts[line.row]}" scope="rowgroup">{escape(row)}</th>'
+            first = ' class="cp-first"' if head else ""
+            cells = "".join(self._cells(line.numbers.get(model)) for model in self.models)
+            lines.append(f'<tr{first}>{head}<td class="cp-metric">{escape(line.metric)}</td>{cells}</tr>')
+        return f"<tbody>{''.join(lines)}</tbody>"
+
+    def _cells(self, number: Beside | None) -> str:
+        """Three cells: published, ours with interval and n, difference."""
+        if number is None:
+            return '<td class="cp-model"></td><td></td><td></td>'
+        published = f'<td class="cp-model">{number.published:.1f}</td>'
+        words = escape(number.words)
+        if number.ours is None or number.n is None:
+            note = letter(self.reasons.index(number.reason)) if number.reason else ""
+            return f'{published}<td class="cp-none" colspan="2" title="{words}">none <sup>{note}</sup></td>'
+        return (
+            f'{published}<td title="{words}"><b>{number.ours:.1f}</b>'
+            f"<small>{number.low:.1f}–{number.high:.1f}</small><small>n = {number.n:,}</small></td>"
+            f"<td>{difference(number)}</td>"
+        )
+
+
+def difference(number: Beside) -> str:
+    """Ours less the published number in points, with a mark: within our interval, above or below it."""
+    assert number.difference is not None
+    if number.within:
+        mark, kind, told = "≈", "cp-within", "the published number lies in our interval"
+    elif number.difference > 0:
+        mark, kind, told = "▲", "cp-beyond", "ours is higher"
+    else:
+        mark, kind, told = "▼", "cp-beyond", "ours is lower"
+    value = f"{number.difference:+.1f}".replace("-", "−")
+    sign = f'<span role="img" aria-label="{told}">{mark}</span>'
+    return f'<span class="{kind}" title="{told}">{sign} {value}</span>'
+
+
+def letter(number: int) -> str:
+    """a, b, c ..."""
+    return ascii_lowercase[number % len(ascii_lowercase)]
+
+
+def _numbers(sections: Sequence[Section]) -> Iterator[Beside]:
+    for section in sections:
+        for line in section.lines:
+            yield from line.numbers.values()
+
+
+def _code(text: str) -> str:
+    """Escaped text, what stands between backticks as code."""
+    parts = escape(text).split("`")
+    return "".join(f"<code>{part}</code>" if n % 2 else part for n, part in enumerate(parts))

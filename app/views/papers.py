@@ -1,0 +1,196 @@
+"""A paper's claims, tables and figures beside ours."""
+
+from pathlib import Path
+from typing import Any
+
+import streamlit as st
+from PIL import Image
+
+from app import state, url
+from app.results import Cached
+from app.ui import notices
+from app.ui.charts import offer_csv, show_chart
+from app.ui.claims import VERDICTS, counts_html, findings_html
+from app.ui.paper_table import PaperTable
+from app.ui.saving import offer_drawing
+from app.ui.status import status_line
+from core.claims import Finding
+from core.data import SPECS
+from core.models import TITLES
+from core.papers import (
+    PAPERS,
+    Drawing,
+    Figure,
+    NotDrawable,
+    Paper,
+    Results,
+    Table,
+    claim_records,
+    findings,
+    layout,
+    published,
+    report_rows,
+    table_drawing,
+)
+
+STYLE = Path(__file__).resolve().parents[2] / "assets" / "theme" / "papers.css"
+INTRO = """
+What a paper **published**, beside what **these models** give. Claims about the order of results are tested as
+hypotheses; where ours is missing, the reason is said.
+"""
+CLAIMS, TABLES, FIGURES = "Claims", "Tables", "Figures"
+ALL = "All"
+NUMBERS, CHART = "Numbers", "Chart"
+
+
+def choose_paper() -> Paper:
+    url.check_choice("paper", list(PAPERS), "Paper")
+    name = st.selectbox(
+        "Paper", list(PAPERS), key="paper", bind="query-params", width=200, help="By its short name."
+    )
+    return PAPERS[name]
+
+
+def choose_part() -> str:
+    parts = [CLAIMS, TABLES, FIGURES]
+    url.check_choice("show", parts, "Show")
+    return st.segmented_control("Show", parts, default=CLAIMS, required=True, key="show", bind="query-params")
+
+
+def choose_number(kind: str, numbers: list[str]) -> str:
+    """Of a table or figure."""
+    key = kind.lower()
+    url.check_choice(key, numbers, kind)
+    return st.pills(kind, numbers, default=numbers[0], required=True, key=key, bind="query-params")
+
+
+def choose_claims(paper: Paper, found: list[Finding]) -> list[Finding]:
+    """Those about one data set, with one verdict or any."""
+    titles = {SPECS[name].title: name for name in paper.datasets}
+    url.check_choice("on", list(titles), "Data set")
+    on = st.segmented_control(
+        "Data set", list(titles), default=next(iter(titles)), required=True, key="on", bind="query-params"
+    )
+    about = [finding for finding in found if finding.dataset == titles[on]]
+    verdicts = [ALL, *VERDICTS]
+    url.check_choice("verdict", verdicts, "Verdict")
+    verdict = st.pills("Verdict", verdicts, default=ALL, required=True, key="verdict", bind="query-params")
+    st.html(counts_html(about))
+    order = list(VERDICTS)
+    chosen = [finding for finding in about if verdict in (ALL, finding.verdict)]
+    return sorted(chosen, key=lambda finding: order.index(finding.verdict) == len(order) - 1)
+
+
+# The keys decide the findings.
+@st.cache_data(max_entries=8, show_spinner="Testing the claims")
+def tested(paper: str, keys: tuple[str, ...], _results: Results) -> list[Finding]:  # noqa: ARG001
+    return findings(PAPERS[paper], _results)
+
+
+def show_claims(paper: Paper, found: list[Finding]) -> None:
+    chosen = choose_claims(paper, found)
+    url.show_corrections()
+    st.caption(
+        "A claim **holds** when all its comparisons do, at 5 %, and is **contradicted** when the opposite of "
+        "one is shown; with fewer images more is **undecided**. One-sided p-values of the claimed order, "
+        "Fisher's exact test for rates, by Holm's method over the comparisons of a claim. In brackets: 95 % "
+        "intervals."
+    )
+    if chosen:
+        st.html(findings_html(chosen))
+    else:
+        st.info("No claim with this verdict.", icon=":material/info:")
+    offer_csv("Claims (CSV)", lambda: claim_records(found), f"{paper.name}-claims", {"paper": paper.name})
+
+
+def show_table(paper: Paper, table: Table, rows: list[dict[str, Any]]) -> None:
+    st.subheader(f"Table {table.number}. {table.title}", anchor=False)
+    if table.note:
+        st.markdown(table.note)
+    url.check_choice("as", [NUMBERS, CHART], "As")
+    drawn = st.segmented_control(
+        "As", [NUMBERS, CHART], default=NUMBERS, required=True, key="as", bind="query-params"
+    )
+    url.show_corrections()
+    drawing = table_drawing(rows, table.number)
+    chosen = [row for row in rows if row["table"] == table.number]
+    if drawn == CHART:
+        show_panels(drawing)
+    else:
+        st.html(PaperTable(layout(rows, table.number), [TITLES[model] for model in paper.models]).html())
+    known = [row for row in chosen if row["ours"] is not None]
+    inside = sum(row["low"] <= row["published"] <= row["high"] for row in known)
+    profiles = ", ".join(dict.fromkeys(f"{row['profile']} profile" for row in known)) or "no results"
+    st.caption(
+        f"{len(known)} of {len(chosen)} numbers have ours, under the {profiles}; of {inside} the published "
+        "one lies in our 95 % interval. **≈** within it, **▲** ours is higher, **▼** ours is lower, in points."
+    )
+    note = published(paper.name)["notes"].get(table.number)
+    if note:
+        st.caption(note)
+    offer_drawing(drawing, f"{paper.name}-table-{table.number}")
+
+
+def show_figure(paper: Paper, figure: Figure, results: Results) -> None:
+    st.subheader(f"Figure {figure.number}. {figure.title}", anchor=False)
+    if figure.note:
+        st.markdown(figure.note)
+    url.show_corrections()
+    try:
+        with st.spinner("Drawing"):
+            drawing = figure.draw(results)
+    except NotDrawable as reason:
+        st.info(f"This figure cannot be drawn: {reason}.", icon=":material/info:")
+        return
+    show_panels(drawing)
+    if drawing.missing:
+        st.caption("Without " + "; ".join(drawing.missing) + ".")
+    offer_drawing(drawing, f"{paper.name}-figure-{figure.number}")
+
+
+def show_panels(drawing: Drawing) -> None:
+    """Panels side by side, at most three."""
+    across = 2 if len(drawing.panels) == 4 else min(len(drawing.panels), 3)
+    for start in range(0, len(drawing.panels), across):
+        shown = drawing.panels[start : start + across]
+        for panel, column in zip(shown, st.columns(across, gap="large")[: len(shown)], strict=True):
+            with column:
+                if isinstance(panel.drawn, Image.Image):
+                    st.image(panel.drawn, alt=panel.words)
+                else:
+                    show_chart(panel.drawn, panel.words)
+
+
+def main() -> None:
+    st.html(STYLE)
+    st.title("Papers", anchor=False)
+    st.markdown(INTRO)
+    with st.container(horizontal=True, gap="medium", vertical_alignment="bottom"):
+        paper = choose_paper()
+        part = choose_part()
+    st.caption(paper.cite)
+    bundles = [bundle for name in paper.datasets if (bundle := state.bundle(name))]
+    if not bundles:
+        notices.missing_bundle(paper.datasets[0])
+        st.stop()
+    results = Results(Cached(bundle) for bundle in bundles)
+    if part == CLAIMS:
+        keys = tuple(bundle.names.get("results", "") for bundle in bundles)
+        show_claims(paper, tested(paper.name, keys, results))
+    elif part == TABLES:
+        number = choose_number("Table", [table.number for table in paper.tables])
+        table = next(table for table in paper.tables if table.number == number)
+        show_table(paper, table, report_rows(paper.name, results))
+    else:
+        number = choose_number("Figure", [figure.number for figure in paper.figures])
+        show_figure(paper, next(figure for figure in paper.figures if figure.number == number), results)
+    origins = [
+        f"{SPECS[bundle.dataset].title}: {bundle.profile} profile"
+        + (f", {bundle.facts['size']} models" if "size" in bundle.facts else "")
+        for bundle in bundles
+    ]
+    status_line(*origins, live=False)
+
+
+with notices.explained():
+    main()
