@@ -69,9 +69,9 @@ def show_rates(page: Opened, attacks: list[Attacked]) -> None:
     ]
     for attack in attacks:
         threshold = page.threshold(attack.model)
+        flagged = page.clean(attack.model).flagged(threshold)
         rates = (
-            in_words(page.clean(attack.model).flagged(threshold), 1)
-            + marked(attack, "undetected_rate", None),
+            in_words(flagged, 1) + marked(attack, "undetected_rate", None),
             in_words(attack.success_rate()) + marked(attack, "success_rate", name),
             in_words(attack.undetected_rate(threshold)) + marked(attack, "undetected_rate", name),
         )

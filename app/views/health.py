@@ -141,6 +141,7 @@ def main() -> None:
         st.stop()
     found = results.health(bundle)
     if found is None:
+        url.show_corrections()
         st.info(
             f"These results were built before there were checks; `python -m precompute build {dataset} "
             f"--profile {bundle.profile}` runs them.",

@@ -78,14 +78,14 @@ def more_effort_adds_little(bench: Bench) -> Check:
         before, n = rate(once), once.numel()
         added = rate(steps).value - before.value
         restart = rate(~once & again)
-        found.append(Number(f"{title}, twice the steps", added, n))
-        found.append(Number.share(f"{title}, a second start", restart))
+        found.append(Number(f"{title} with twice the steps", added, n))
+        found.append(Number.share(f"{title} with a second start", restart))
         if abs(added) > CHANGE or restart.value > CHANGE:
             touched += touches
 
     second = bench.seed + 1
     compare(
-        "success of PGD",
+        "more success of PGD",
         bench.run("pgd").success,
         bench.run("pgd", steps=2 * bench.steps).success,
         bench.run("pgd", seed=second).success,
@@ -93,7 +93,7 @@ def more_effort_adds_little(bench: Bench) -> Check:
     )
     if bench.detector is not None and "r-pgd" in bench.attacks:
         compare(
-            "undetected R-PGD",
+            "more unseen success of R-PGD",
             bench.undetected(bench.run("r-pgd")),
             bench.undetected(bench.run("r-pgd", steps=2 * bench.steps)),
             bench.undetected(bench.run("r-pgd", seed=second)),

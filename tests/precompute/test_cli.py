@@ -185,6 +185,27 @@ def test_report_prints_what_the_report_gives(cli, monkeypatch):
     assert "sabour2017" in cli("report").stdout
 
 
+def test_health_prints_every_check_and_names_what_was_not_checked(cli, monkeypatch):
+    import precompute.health
+
+    row = dict.fromkeys(precompute.health.COLUMNS) | {
+        "dataset": "toy",
+        "check": 4,
+        "verdict": "failed",
+        "n": 50,
+    }
+    fake = SimpleNamespace(
+        COLUMNS=precompute.health.COLUMNS,
+        health=lambda store: [row],
+        unchecked=lambda rows: ["other"] if rows == [row] else [],
+    )
+    monkeypatch.setitem(sys.modules, "precompute.health", fake)
+    result = cli("health", "--json")
+    assert json.loads(result.stdout) == [row]
+    assert result.stderr == "other: not checked; run `python -m precompute build other --profile demo`\n"
+    assert "failed" in cli("health").stdout
+
+
 def test_export_writes_what_ships(cli, tmp_path):
     missing = cli("export", "toy", tmp_path / "out", "--profile", "smoke")
     assert missing.exit_code == 1

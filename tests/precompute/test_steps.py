@@ -213,3 +213,39 @@ def test_weights_leave_as_float16_and_reload_to_the_same_model(job):
     model = load_model(COMMON, artifact(dict(outcome.tensors)))
     assert torch.equal(model.state_dict()["head.weight"], outcome.tensors["head.weight"].float())
     assert not any(p.requires_grad for p in model.parameters())
+
+
+def test_health_runs_every_check_and_goes_on_where_it_was(job, weights):
+    params = {
+        **COMMON,
+        "fields": {"epsilon": 0.3, "step_size": 0.1, "steps": 2, "fgsm_step": 0.1},
+        "changed": {"cw": {"steps": 2, "searches": 1}},
+        "rows": {"first": 0, "per_class": 1, "targets": "random", "seed": 0},
+        "others": ["cnn_r"],
+        "undefended": "cnn_r",
+        "seed": 0,
+    }
+    clean = STEPS["clean"].function(COMMON, {"weights": weights}, job)
+    beta = artifact(facts={"best_beta": 0.5})
+    inputs = {
+        "weights": weights,
+        "clean": artifact(dict(clean.tensors), dict(clean.facts)),
+        "other-cnn_r": weights,
+        **dict.fromkeys(("targeted", "untargeted", "one_step"), beta),
+    }
+    ran = []
+    job.notify = lambda done, total, note: ran.append(note)
+    fresh = STEPS["health"].function(params, inputs, job).facts
+    assert [check["number"] for check in fresh["checks"]] == list(range(1, 16))
+    assert {check["verdict"] for check in fresh["checks"]} <= {"passed", "failed", "not applicable"}
+    # The same classifier twice: what is made on one is as good on the other, and both fail alike.
+    by = {check["number"]: check for check in fresh["checks"]}
+    assert by[5]["details"][-1]["value"] == 0
+    assert by[15]["verdict"] == "not applicable"
+    assert (fresh["n"], fresh["gradients"]) == (10, fresh["gradients"])
+    assert any(note.startswith("pgd_") for note in ran)
+    again = []
+    job.notify = lambda done, total, note: again.append(note)
+    job._notified = float("-inf")
+    assert STEPS["health"].function(params, inputs, job).facts == fresh
+    assert not [note for note in again if note.startswith(("pgd", "r-pgd", "cw"))], "ran an attack again"

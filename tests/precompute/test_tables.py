@@ -5,8 +5,10 @@ import pytest
 import torch
 
 from core.data.corruptions import CORRUPTIONS
+from core.health import Check, Number, checks_of
 from core.metrics import wilson
 from precompute.artifact import Artifact
+from precompute.health import COLUMNS, health, unchecked
 from precompute.pipeline import DATASETS, MODELS, PROFILES, experiment, shipped_names
 from precompute.report import PAPERS, report
 from precompute.store import Store
@@ -14,7 +16,7 @@ from precompute.tables import ACCESS, tables
 
 KEYS = {
     "paper", "table", "dataset", "model", "attack", "mode", "metric",
-    "published", "ours", "low", "high", "n", "profile", "reason",
+    "published", "ours", "low", "high", "n", "profile", "reason", "warnings",
 }  # fmt: skip
 
 
@@ -235,3 +237,63 @@ def test_pictures_ship_for_digits_alone():
     assert "capsnet/reconstructions" in shipped_names("digits", "demo")
     assert "capsnet/reconstructions" not in shipped_names("mnist", "demo")
     assert "capsnet/matrix" in shipped_names("mnist", "demo")
+
+
+def checks():
+    share = Number("share", 0.12, 50, 0.06, 0.24)
+    touched = ("error_rate", "success_rate/r-pgd")
+    failed = Check(4, "failed", "12 %", (share, Number("other", 2.0, 50)), touched)
+    return [failed, Check(15, "not applicable", "deterministic")]
+
+
+@pytest.fixture(scope="module")
+def examined():
+    health = Artifact("e", {}, {}, {}, {"checks": [check.record() for check in checks()]})
+    params = {"dataset": "mnist", "profile": "demo", "models": ["capsnet"]}
+    return tables(params, {**made_inputs(), "capsnet/health": health})
+
+
+def test_health_has_a_row_for_every_check(examined):
+    found = examined["health"].set_index("check")
+    assert found.loc[4, ["model", "verdict", "figure", "value", "n", "low", "high"]].tolist() == [
+        *("capsnet", "failed", "12 %"),
+        *(0.12, 50, 0.06, 0.24),
+    ]
+    assert found.loc[15, "verdict"] == "not applicable"
+    assert np.isnan(found.loc[15, "value"])
+    assert checks_of(examined["health"]) == {"capsnet": checks()}
+
+
+def test_health_and_the_warnings_of_the_report_come_from_a_bundle(tmp_path, examined, made):
+    store = Store(tmp_path, bundles=[])
+    store.publish("examined-key", {"function": "results"}, tables=examined)
+    store.set_bundle("mnist", "demo", {"results": "examined-key"}, {})
+    first, second = health(store)
+    assert {name: first[name] for name in COLUMNS} == first
+    assert (first["dataset"], first["model"], first["check"], first["n"]) == ("mnist", "capsnet", 4, 50)
+    assert (second["value"], second["n"], second["low"]) == (None, None, None)
+    assert "mnist" not in unchecked([first])
+    warned = {
+        (row["attack"], row["metric"]) for row in report(store) if row["warnings"] and row["ours"] is not None
+    }
+    assert warned == {(None, "error_rate"), ("r-pgd", "success_rate")}
+    told = next(row["warnings"] for row in report(store) if row["warnings"])
+    assert told == ["4 More effort adds little: 12 %"]
+    store.publish("older-key", {"function": "results"}, tables={"rates": made["rates"]})
+    store.set_bundle("mnist", "demo", {"results": "older-key"}, {})
+    assert health(store) == []
+    assert not any(row["warnings"] for row in report(store))
+
+
+def test_a_check_of_health_reads_all_models_and_none_of_the_images_that_choose_beta():
+    steps = {s.name: s for s in experiment("mnist", "demo")}
+    for model in MODELS:
+        step = steps[f"{model}/health"]
+        assert set(step.params["others"]) == set(MODELS) - {model}
+        assert step.inputs["weights"] is steps[f"{model}/weights"]
+        assert step.params["undefended"] != model
+        rows, sweep = step.params["rows"], steps[f"{model}/beta"].params["rows"]
+        assert rows["first"] + rows["per_class"] <= sweep["first"]
+        assert rows["per_class"] * 10 >= 50
+    assert "capsnet/health" in steps["results"].inputs
+    assert "capsnet/health" in shipped_names("mnist", "demo")

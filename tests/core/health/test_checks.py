@@ -133,7 +133,7 @@ def test_success_at_each_epsilon_is_that_of_the_closed_form(bench):
 def test_without_detector_and_others_checks_do_not_apply(bench):
     bare = bench(detector=None, clean=None, others={}, attacks={"fgsm": BOUNDED["fgsm"], "pgd": PGD})
     assert [number for number in (7, 9, 10) if CHECKS[number](bare).verdict == "not applicable"] == [7, 9, 10]
-    assert CHECKS[4](bare).details[0].name.endswith(("twice the steps", "a second start"))
+    assert CHECKS[4](bare).details[0].name.endswith(("with twice the steps", "with a second start"))
 
 
 def test_runs_are_kept_and_a_path_serves_both(bench):
