@@ -29,8 +29,8 @@ def report(store: Store, paper: str = "qin2020") -> list[dict[str, Any]]:
     Args:
         store: Where the bundles are.
         paper: One of `papers()`.
-    Returns: Rows as of `core.papers.report_rows`, with warnings: the failed checks of attack health that touch
-        our figure.
+    Returns: Rows as of `core.papers.report_rows`, with warnings: the failed checks of attack health that
+        touch our figure.
     Raises: ValueError: for a paper that is not known.
     """
     rows = report_rows(paper, results(store))

@@ -114,6 +114,7 @@ class Scene:
         delta = frame.x[row] - run.before.x[0]
         bound = run.request.attack.bound(frame.x)
         half = max(float(delta.abs().max() if bound is None else bound), 1 / 255)
+        size = f"length {float(delta.norm()):.2f}, " if bound is None else ""
         side = "above" if verdict.flagged else "within"
         return pictures.row(
             [
@@ -132,7 +133,7 @@ class Scene:
                 pictures.Picture(
                     perturbation_png(delta, 1 / half),
                     "Perturbation",
-                    f"magnified {1 / half:.3g} times, up to ±{half:.2g}",
+                    f"{size}magnified {1 / half:.3g} times, up to ±{half:.2g}",
                     f"What the attack changed, at most {float(delta.abs().max()):.2f} at a pixel",
                     diverging=True,
                 ),

@@ -16,6 +16,7 @@ def page() -> None:
         steps: int = knob(7, "Steps", "How many", min=1, max=9)
         step_size: float = knob(0.2, "Step size", "How far", min=0.0, max=0.5)
         norm: str = knob("l2", "Norm", "Which", options=("linf", "l2"))
+        fine: float = knob(0.25, "Fine", "In small steps", min=0.0, max=1.0, step=0.001)
         keen: bool = knob(True, "Keen", "Or not")
         fixed: int = knob(1, "Fixed", "Nothing to choose", min=1, max=1)
 
@@ -28,10 +29,11 @@ def test_every_field_that_is_open_gets_the_control_that_fits_it() -> None:
     app = AppTest.from_function(page, default_timeout=60).run()
     assert not app.exception
     chosen = app.session_state["chosen"]
-    assert chosen == {"epsilon": 0.3, "step_size": 0.2, "steps": 7, "norm": "l2", "keen": True}
+    assert chosen == {"epsilon": 0.3, "step_size": 0.2, "steps": 7, "norm": "l2", "fine": 0.25, "keen": True}
     steps = app.slider(key="steps")
     assert (steps.label, steps.min, steps.max, steps.help) == ("Steps", 1, 9, "How many")
     assert app.slider(key="step_size").max == 0.5
+    assert app.slider(key="fine").step == 0.001
     assert app.toggle(key="keen").value
     assert app.button_group(key="norm").value == "l2"
 
@@ -62,6 +64,7 @@ def test_the_address_is_heeded_and_corrected() -> None:
         "step_size": 0.2,
         "steps": 3,
         "norm": "l2",
+        "fine": 0.25,
         "keen": True,
     }
     told = app.warning[0].value

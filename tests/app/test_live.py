@@ -4,7 +4,7 @@ from torch import Tensor
 
 from app.live import FRAMES, Request, Run, observe
 from core import data, models
-from core.attacks import PGD, GradientAttack, ReconstructivePGD
+from core.attacks import PGD, Attack, CarliniWagner, ReconstructivePGD
 from core.models import ReconstructingNet
 
 
@@ -20,7 +20,7 @@ def image() -> Tensor:
     return data.load("digits").test.x(3)
 
 
-def request_of(attack: GradientAttack, targets: tuple[int | None, ...] = (8,), seed: int = 0) -> Request:
+def request_of(attack: Attack, targets: tuple[int | None, ...] = (8,), seed: int = 0) -> Request:
     return Request("digits", "cnn_cr", "key", 3, 3, targets, attack, seed)
 
 
@@ -38,6 +38,27 @@ def test_a_run_ends_where_the_attack_itself_ends(model: ReconstructingNet, image
     assert torch.equal(run.frames[-1].prediction, result.prediction)
     assert run.step == run.frames[-1].step == 7
     assert not torch.equal(run.frames[-1].x, run.frames[0].x)
+
+
+def test_a_run_may_end_before_all_its_iterations(model: ReconstructingNet, image: Tensor) -> None:
+    attack = CarliniWagner(steps=20, searches=4, initial_c=1.0, learning_rate=0.1)
+    run = Run.start(request_of(attack), model, image)
+    assert run.total == 80
+    finish(run)
+    assert run.total == run.step == run.frames[-1].step < 80
+    assert not run.stopped
+    result = attack(model, image, 3, target=8)
+    assert torch.equal(run.frames[-1].x, result.x_adv)
+    assert result.success.all()
+
+
+def test_an_attack_with_nothing_to_do_ends_at_once(model: ReconstructingNet, image: Tensor) -> None:
+    label = (int(model(image).argmax()) + 1) % 10
+    request = Request("digits", "cnn_cr", "key", 3, label, (None,), CarliniWagner(), 0)
+    run = finish(Run.start(request, model, image))
+    assert [frame.step for frame in run.frames] == [0]
+    assert run.ended
+    assert torch.equal(run.frames[0].x, image)
 
 
 def test_untargeted_runs_leave_the_label(model: ReconstructingNet, image: Tensor) -> None:

@@ -56,6 +56,36 @@ def test_settings_come_from_the_data_set_and_the_attack(open_page: OpenPage) -> 
     assert type(run_of(app).request.attack).__name__ == "BIM"
 
 
+def test_the_smallest_change_is_searched_and_measured(open_page: OpenPage) -> None:
+    quick = {"steps": "20", "searches": "2", "learning_rate": "0.1", "initial_c": "1"}
+    app = open_page(PAGE, attack="CW-L2", target="Any other class", **quick)
+    assert not app.exception
+    assert not app.warning
+    run = run_of(app)
+    assert {slider.key for slider in app.slider} == {
+        "steps",
+        "searches",
+        "kappa",
+        "learning_rate",
+        "initial_c",
+    }
+    assert app.toggle(key="abort_early").value
+    assert run.ended
+    assert run.step == run.total <= 40
+    length = float((run.frames[-1].x - run.before.x).norm())
+    assert length > 0
+    assert f"length {length:.2f}, magnified" in html(app)
+
+
+def test_a_search_takes_fewer_iterations_than_the_papers(open_page: OpenPage) -> None:
+    app = open_page(PAGE, **FEW)
+    app.session_state["hold"] = True
+    app.button_group(key="attack").set_value("pgd").run()
+    assert app.slider(key="steps").value == 4
+    fresh = open_page(PAGE, attack="CW-L2", searches="1")
+    assert fresh.slider(key="steps").value == 100
+
+
 def test_a_setting_that_was_chosen_stays_when_defaults_change(open_page: OpenPage) -> None:
     app = open_page(PAGE, **FEW)
     app.slider(key="step_size").set_value(0.02).run()

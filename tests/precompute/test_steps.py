@@ -96,6 +96,36 @@ def test_a_black_box_attack_sees_the_substitute_alone(job, weights, tmp_path):
     assert not torch.equal(outcome.tensors["prediction"], on_substitute.tensors["prediction"])
 
 
+@pytest.mark.parametrize("epsilon", [0.3, 1.0])
+def test_perturbations_of_any_size_come_back(epsilon):
+    images = torch.tensor([0, 255, 3, 250], dtype=torch.uint8).view(1, 1, 2, 2)
+    x_adv = torch.tensor([255, 0, 250, 3], dtype=torch.uint8).view(1, 1, 2, 2).float() / 255
+    delta = eight_bit(images.float() / 255, x_adv, epsilon)
+    assert delta.dtype == (torch.int8 if epsilon < 0.5 else torch.int16)
+    moved = (perturbed(images, delta) - images.float() / 255).abs()
+    assert float(moved.max()) == pytest.approx(int(epsilon * 255) / 255)
+
+
+def test_smallest_changes_are_judged_as_they_are(job, weights):
+    """Rounding to 8 bits takes most of them back over the border."""
+    params = {
+        **COMMON,
+        "attack": "cw",
+        "fields": {"steps": 15, "searches": 4, "initial_c": 0.1, "learning_rate": 0.05},
+        "rows": {**ROWS, "per_class": 1, "targets": "none"},
+        "seed": 0,
+        "keep_perturbation": True,
+    }
+    t = STEPS["attacked"].function(params, {"weights": weights}, job).tensors
+    model, digits = load_model(COMMON, weights), data.load("digits")
+    wrong = model(digits.test.x(t["index"])).argmax(1) != t["label"]
+    assert torch.equal(t["size"] == 0, wrong)
+    assert (t["prediction"] != t["label"]).all()
+    rounded = perturbed(digits.test.images[t["index"]], t["perturbation"])
+    length = (rounded - digits.test.x(t["index"])).flatten(1).norm(dim=1)
+    assert torch.allclose(length, t["size"], atol=0.05)
+
+
 def test_attacks_resume_by_shard_after_a_stop(job, weights):
     model, digits = load_model(COMMON, weights), data.load("digits")
     rows = select(digits.test.labels, ROWS)  # 60 rows: two shards
