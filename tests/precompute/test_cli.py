@@ -188,12 +188,8 @@ def test_report_prints_what_the_report_gives(cli, monkeypatch):
 def test_health_prints_every_check_and_names_what_was_not_checked(cli, monkeypatch):
     import precompute.health
 
-    row = dict.fromkeys(precompute.health.COLUMNS) | {
-        "dataset": "toy",
-        "check": 4,
-        "verdict": "failed",
-        "n": 50,
-    }
+    some = {"dataset": "toy", "check": 4, "verdict": "failed", "n": 50}
+    row = dict.fromkeys(precompute.health.COLUMNS) | some
     fake = SimpleNamespace(
         COLUMNS=precompute.health.COLUMNS,
         health=lambda store: [row],
