@@ -1,10 +1,9 @@
 """Visual coherence as pages use it: what a bundle holds about similarity, success and judges."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
-import pandas as pd
 import streamlit as st
 from torch import Tensor
 
@@ -106,32 +105,29 @@ def outcomes(attack: Attacked) -> PairOutcomes:
 
 def correlation(bundle: Bundle, model: str, measure: str) -> Correlation:
     """How far the success on a model follows similarity."""
-    row = _rows(bundle, model, None, "rank_correlation", measure)
-    wanted = ("value", "low", "high", "observed", "agreement", "p_value", "p_opposite")
-    return Correlation(*(float(row[name]) for name in wanted), int(row["n"]))
+    row = _row(bundle, model, None, "rank_correlation", measure)
+    return Correlation(**{f.name: row[f.name] for f in fields(Correlation)})
 
 
 def dispersion(bundle: Bundle, model: str) -> Dispersion:
     """How unequal the pairs of classes are under attacks on a model."""
-    row = _rows(bundle, model, None, "dispersion", None)
-    return Dispersion(float(row["value"]), float(row["low"]), float(row["high"]), int(row["n"]))
+    row = _row(bundle, model, None, "dispersion", None)
+    return Dispersion(**{f.name: row[f.name] for f in fields(Dispersion)})
 
 
 def difference(bundle: Bundle, model: str, other: str, metric: str, measure: str | None) -> Difference:
     """A model's figure less another's."""
-    row = _rows(bundle, model, other, metric, measure)
-    wanted = ("value", "low", "high", "p_value", "p_opposite")
-    return Difference(metric, *(float(row[name]) for name in wanted), int(row["n"]))
+    row = _row(bundle, model, other, metric, measure)
+    return Difference(**{f.name: row[f.name] for f in fields(Difference)})
 
 
-def _rows(
-    bundle: Bundle, model: str, other: str | None, metric: str, measure: str | None
-) -> "pd.Series[Any]":
+def _row(bundle: Bundle, model: str, other: str | None, metric: str, measure: str | None) -> dict[str, Any]:
+    """The row of the table `coherence` that fits."""
     table = load_artifact(bundle, "results").tables["coherence"]
     fitting = (table["model"] == model) & (table["metric"] == metric)
     for column, value in (("other", other), ("measure", measure)):
         fitting &= table[column].isna() if value is None else table[column] == value
-    return table[fitting].iloc[0]
+    return table[fitting].to_dict("records")[0]
 
 
 # The attack's key and the measure decide the line; the distances follow from the attack's data set.
