@@ -127,7 +127,7 @@ def _row(bundle: Bundle, model: str, other: str | None, metric: str, measure: st
     fitting = (table["model"] == model) & (table["metric"] == metric)
     for column, value in (("other", other), ("measure", measure)):
         fitting &= table[column].isna() if value is None else table[column] == value
-    return table[fitting].to_dict("records")[0]
+    return dict(table[fitting].iloc[0])
 
 
 # The attack's key and the measure decide the line; the distances follow from the attack's data set.
