@@ -13,7 +13,8 @@ from benchmarks import peers, plain
 from benchmarks.measure import Row, peak_bytes, race, seconds
 from core.attacks import PGD, ReconstructivePGD
 from core.data import Split
-from core.models import SIZES, TITLES, build
+from core.models import TITLES, build
+from core.models.reconstructing import SIZES
 from core.models.routing import Routing
 from core.runtime import device
 from core.training import Recipe, train

@@ -13,7 +13,8 @@ import torch
 from benchmarks import plain
 from benchmarks.measure import Row, peak_bytes, race
 from core.attacks import BIM, ReconstructiveBIM
-from core.models import SIZES, build
+from core.models import build
+from core.models.reconstructing import SIZES
 from core.models.routing import Routing
 
 ROOT = Path(__file__).parents[1]

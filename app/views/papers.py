@@ -123,7 +123,8 @@ def show_table(paper: Paper, table: Table, rows: list[dict[str, Any]]) -> None:
     profiles = ", ".join(dict.fromkeys(f"{row['profile']} profile" for row in known)) or "no results"
     st.caption(
         f"{len(known)} of {len(chosen)} numbers have ours, under the {profiles}; of {inside} the "
-        "published one lies in our 95 % interval. **≈** within it, **▲** ours is higher, **▼** ours is lower, in points."
+        "published one lies in our 95 % interval. **≈** within it, **▲** ours is higher, **▼** ours is "
+        "lower, in points."
     )
     note = published(paper.name)["notes"].get(table.number)
     if note:

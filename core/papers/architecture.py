@@ -10,6 +10,7 @@ from core.claims.qin2020 import MODELS
 from core.data import SPECS
 from core.figures.style import GREY, MODEL_COLOURS, Record, heading, inline
 from core.models import TITLES, ReconstructingNet, build
+from core.models.layers import Decoder, Encoder
 from core.papers.drawing import Drawing, Panel
 from core.papers.stored import Results
 
@@ -59,12 +60,15 @@ def layers_of(model: str) -> list[Layer]:
     network = build(model, spec.shape, len(spec.classes), SIZE)
     assert isinstance(network, ReconstructingNet)
     capsules = model == "capsnet"
+    encoder, decoder = network.encoder, network.decoder
+    assert isinstance(encoder, Encoder)
+    assert isinstance(decoder, Decoder)
     names: dict[nn.Module, str] = {
-        network.encoder.conv1: "convolution 9×9, ReLU",
-        network.encoder.conv2: f"convolution 9×9, stride 2, {'squash' if capsules else 'ReLU'}",
+        encoder.conv1: "convolution 9×9, ReLU",
+        encoder.conv2: f"convolution 9×9, stride 2, {'squash' if capsules else 'ReLU'}",
         network.head: "class capsules, 3 routing passes" if capsules else "fully connected, groups of 16",
     }
-    dense = [layer for layer in network.decoder if isinstance(layer, nn.Linear)]
+    dense = [layer for layer in decoder if isinstance(layer, nn.Linear)]
     names |= dict.fromkeys(dense[:-1], "fully connected, ReLU") | {dense[-1]: "fully connected, sigmoid"}
     found = [Layer("image", spec.shape, 0)]
 
