@@ -10,7 +10,8 @@ from core.claims.qin2020 import MODELS
 from core.data import SPECS
 from core.figures.style import GREY, MODEL_COLOURS, Record, heading, inline
 from core.models import TITLES, ReconstructingNet, build
-from core.models.layers import Decoder, Encoder
+from core.models.decoders import Decoder
+from core.models.layers import Encoder
 from core.papers.drawing import Drawing, Panel
 from core.papers.stored import Results
 
@@ -60,13 +61,14 @@ def layers_of(model: str) -> list[Layer]:
     network = build(model, spec.shape, len(spec.classes), SIZE)
     assert isinstance(network, ReconstructingNet)
     capsules = model == "capsnet"
-    encoder, decoder = network.encoder, network.decoder
+    encoder, head, decoder = network.encoder, network.head, network.decoder
     assert isinstance(encoder, Encoder)
     assert isinstance(decoder, Decoder)
+    assert isinstance(head, nn.Module)
     names: dict[nn.Module, str] = {
         encoder.conv1: "convolution 9×9, ReLU",
         encoder.conv2: f"convolution 9×9, stride 2, {'squash' if capsules else 'ReLU'}",
-        network.head: "class capsules, 3 routing passes" if capsules else "fully connected, groups of 16",
+        head: "class capsules, 3 routing passes" if capsules else "fully connected, groups of 16",
     }
     dense = [layer for layer in decoder if isinstance(layer, nn.Linear)]
     names |= dict.fromkeys(dense[:-1], "fully connected, ReLU") | {dense[-1]: "fully connected, sigmoid"}
