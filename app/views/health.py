@@ -7,6 +7,7 @@ from app.ui import notices
 from app.ui.charts import offer_csv
 from app.ui.health import MARKS
 from app.ui.status import status_line
+from core.attacks import ATTACK_TITLES
 from core.figures.style import Record
 from core.health import EXPLANATIONS, FAILED, Check, Number
 from core.models import TITLES
@@ -100,11 +101,11 @@ def show_detail(checks: Checks) -> None:
 
 
 def touched_words(check: Check) -> str:
-    """What a failed check touches: "success rate of pgd, bim; undetected rate"."""
+    """What a failed check touches: "success rate of PGD, BIM; undetected rate"."""
     found: dict[str, list[str]] = {}
     for touch in check.touches:
         metric, _, attack = touch.partition("/")
-        found.setdefault(metric.replace("_", " "), []).append(attack)
+        found.setdefault(metric.replace("_", " "), []).append(ATTACK_TITLES.get(attack, attack))
     parts = [
         metric if "" in attacks else f"{metric} of {', '.join(attacks)}" for metric, attacks in found.items()
     ]

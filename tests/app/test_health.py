@@ -93,7 +93,7 @@ def test_every_check_of_every_model_has_its_verdict_in_words(checked, open_page:
 
 def test_the_first_failure_is_shown_and_a_press_shows_another(checked, open_page: OpenPage) -> None:
     app = open_page("health")
-    assert "It touches: undetected rate of r-pgd." in app.warning[0].value
+    assert "It touches: undetected rate of R-PGD." in app.warning[0].value
     said = "\n".join(block.value for block in app.markdown)
     assert "| unseen by another attack, not by R-PGD | 0.12 | 0.06 – 0.24 | 50 |" in said
     app.button(key="cell-7-cnn_r").click().run()
