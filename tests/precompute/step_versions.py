@@ -19,7 +19,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 RECORD = Path(__file__).with_name("step_versions.json")
 TABLE = "precompute.steps"
-FOLLOWED = ("precompute.steps", "precompute.tables", "precompute.judging", "core")
+FOLLOWED = ("precompute.steps", "precompute.tables", "precompute.judging", "precompute.examining", "core")
 NOT_FOLLOWED = ("core.data",)
 FOLLOWED_ALL_THE_SAME = ("core.data.corruptions",)
 Name = tuple[str, str]
