@@ -14,7 +14,7 @@ from benchmarks.measure import Row, peak_bytes, race, seconds
 from core.attacks import PGD, ReconstructivePGD
 from core.data import Split
 from core.models import TITLES, build
-from core.models.reconstructing import SIZES
+from core.models.reconstructing import GREY_SIZES
 from core.models.routing import Routing
 from core.runtime import device
 from core.training import Recipe, train
@@ -193,7 +193,7 @@ def training(scale: Scale) -> Iterator[Row]:
         )
 
     same = partial(plainly, network("capsnet", "compact", frozen=False))
-    layers = partial(plainly, plain.PlainCapsNet((1, 28, 28), 10, SIZES["compact"]).to(device()))
+    layers = partial(plainly, plain.PlainCapsNet((1, 28, 28), 10, GREY_SIZES["compact"]).to(device()))
     work = "training, CapsNet compact, 28x28"
     rivals = {"plain loop, float32": (same, ">= 2"), "plain loop and layers, float32": (layers, ">= 2")}
     yield from race(work, "images/s", scale.training, ours, rivals, scale.repeats)

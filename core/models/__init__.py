@@ -7,12 +7,9 @@ import torch
 from torch import nn
 
 from core.models.base import ReconstructingNet, Shape
-from core.models.deepcaps import SIZES as DEEPCAPS_SIZES
-from core.models.deepcaps import DeepCaps
-from core.models.deeper import SIZES as DEEPER_SIZES
-from core.models.deeper import CapsNetAll, DeeperCapsNet
-from core.models.reconstructing import CNNCR, CNNR, CapsNet, ConvNet, sizes
-from core.models.reconstructing import SIZES as PLAIN_SIZES
+from core.models.deepcaps import DEEPCAPS_SIZES, DeepCaps
+from core.models.deeper import DEEPER_SIZES, CapsNetAll, DeeperCapsNet
+from core.models.reconstructing import CNNCR, CNNR, GREY_SIZES, CapsNet, ConvNet, sizes_for
 from core.models.residual import ResidualNet
 
 MODELS: dict[str, Callable[[Shape, int, Any], nn.Module]] = {
@@ -39,10 +36,10 @@ CAPSULE_MODELS = frozenset({"capsnet", "capsnet_deeper", "capsnet_all", "deepcap
 """Those whose logits are those of capsule lengths; the margin loss trains them."""
 SIZES = ("paper", "compact")
 
-# What has a decoder is smaller for colour images, in `sizes`, so that it can ship.
+# What has a decoder is smaller for colour images, see `sizes_for`, so that it can ship.
 _OWN_SIZES: dict[str, Mapping[str, Any]] = {
-    "convnet": PLAIN_SIZES,
-    "residual": PLAIN_SIZES,
+    "convnet": GREY_SIZES,
+    "residual": GREY_SIZES,
     "capsnet_deeper": DEEPER_SIZES,
     "capsnet_all": DEEPER_SIZES,
     "deepcaps": DEEPCAPS_SIZES,
@@ -64,10 +61,10 @@ def build(name: str, shape: Shape, n_classes: int = 10, size: str = "compact", s
         raise ValueError(f"expected a model among {', '.join(MODELS)}, got {name!r}")
     if size not in SIZES:
         raise ValueError(f"expected a size among {', '.join(SIZES)}, got {size!r}")
-    known = _OWN_SIZES.get(name) or sizes(shape)
+    sizes = _OWN_SIZES.get(name) or sizes_for(shape)
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        return MODELS[name](shape, n_classes, known[size])
+        return MODELS[name](shape, n_classes, sizes[size])
 
 
 __all__ = [

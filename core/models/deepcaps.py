@@ -36,7 +36,7 @@ class DeepSize:
     decoder: Callable[[int, Shape], nn.Module]
 
 
-SIZES = {
+DEEPCAPS_SIZES = {
     "paper": DeepSize(
         enlarge=2,
         width=128,
@@ -152,7 +152,7 @@ class DeepCaps(ReconstructingNet):
     Args:
         shape: (C, H, W) of an image.
         n_classes: J, number of classes.
-        size: Widths, see `SIZES`.
+        size: Widths, see `DEEPCAPS_SIZES`.
     Source: rajasegaran2019 and its public code, which enlarges 32x32 images to 64x64; qin2020, section 5.4.
     """
 

@@ -9,7 +9,7 @@ from core.models.decoders import DeconvDecoder
 from core.models.layers import standardise
 from core.models.reconstructing import PRIMARY_DIM, CapsNet, Size
 
-SIZES = {
+DEEPER_SIZES = {
     "paper": Size(width=128, types=64, decoder=partial(DeconvDecoder, maps=(16, 64, 32, 16))),
     "compact": Size(width=32, types=8, decoder=partial(DeconvDecoder, maps=(16, 32, 16, 8))),
 }
@@ -55,7 +55,7 @@ class DeeperCapsNet(CapsNet):
     Args:
         shape: (C, H, W) of an image; H and W are multiples of 4.
         n_classes: J, number of classes.
-        size: Widths, see `SIZES`.
+        size: Widths, see `DEEPER_SIZES`.
     Source: qin2020, section 5.4; the 64 types are sabour2017's for CIFAR-10, the decoder is what
         rajasegaran2019's public code gives a CapsNet for 32x32 images.
     """

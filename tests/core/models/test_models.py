@@ -113,6 +113,19 @@ def test_colour_images_are_brought_about_zero_and_grey_ones_are_not():
         assert model.encoder(x + 0.25)[0, :, 0, 0].tolist() != model.encoder.conv2.bias.tolist()
 
 
+@pytest.mark.parametrize("name", DEEPER)
+def test_weights_survive_float16(name):
+    """As they ship: running means and variances of normalisation, and its counter, are rounded too."""
+    model = build(name, (3, 32, 32), seed=1)
+    x = torch.rand(8, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    model.reconstruct(x)  # in training mode, so that there are running means
+    shipped = {key: tensor.half() for key, tensor in model.eval().state_dict().items()}
+    again = build(name, (3, 32, 32), seed=2).eval()
+    again.load_state_dict({key: tensor.float() for key, tensor in shipped.items()})
+    assert torch.allclose(again(x), model(x), atol=0.05)
+    assert torch.allclose(again.reconstruct(x), model.reconstruct(x), atol=0.01)
+
+
 def test_every_model_has_a_title():
     assert list(TITLES) == list(MODELS)
     assert set(MODELS) >= CAPSULE_MODELS
