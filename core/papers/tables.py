@@ -54,12 +54,13 @@ def layout(rows: Sequence[Mapping[str, Any]], table: str) -> list[Section]:
     chosen = [row for row in rows if row["table"] == table]
     if not any(row["attack"] for row in chosen):
         return [Section("", _lines(beside(chosen, TITLES, NAMES)))]
+    datasets = list(dict.fromkeys(row["dataset"] for row in chosen))
     return [
         Section(
-            SPECS[dataset].title,
+            SPECS[dataset].title if len(datasets) > 1 else "",
             _lines(beside([row for row in chosen if row["dataset"] == dataset], TITLES, NAMES)),
         )
-        for dataset in dict.fromkeys(row["dataset"] for row in chosen)
+        for dataset in datasets
     ]
 
 

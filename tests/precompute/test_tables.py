@@ -15,7 +15,7 @@ from precompute.store import Store
 from precompute.tables import ACCESS, tables
 
 KEYS = {
-    "paper", "table", "dataset", "model", "attack", "mode", "metric",
+    "paper", "table", "dataset", "model", "attack", "mode", "access", "metric",
     "published", "ours", "low", "high", "n", "profile", "reason", "warnings",
 }  # fmt: skip
 
@@ -129,13 +129,13 @@ def test_curve_falls_to_what_lies_below_all_clean_images(made):
 def test_report_has_every_published_number_and_a_reason_where_ours_is_missing(tmp_path):
     store = Store(tmp_path, bundles=[])
     found = report(store)
-    assert len(found) == 48 + 108 + 36 + 9 + 144 + 108
+    assert len(found) == 48 + 108 + 36 + 9 + 144 + 108 + 24
     assert all(set(row) == KEYS for row in found)
     assert all(row["ours"] is None and row["reason"] for row in found)
     reasons = {row["dataset"]: row["reason"] for row in found if row["attack"] == "pgd"}
     assert "python -m precompute build mnist" in reasons["mnist"]
-    assert "not among the data sets" in reasons["svhn"]
-    assert {row["table"] for row in found} == {"1", "2", "3", "4", "5", "6"}
+    assert "python -m precompute build svhn" in reasons["svhn"]
+    assert {row["table"] for row in found} == {"1", "2", "3", "4", "5", "6", "7"}
     with pytest.raises(ValueError, match="expected a paper among .*qin2020.*, got 'nobody2001'"):
         report(store, "nobody2001")
 
@@ -153,6 +153,15 @@ def test_report_takes_ours_from_a_bundle(tmp_path, made):
     assert (row["ours"], row["n"], row["profile"], row["reason"]) == (50.0, 4, "demo", None)
     assert row["published"] == 33.7
     assert row["low"] < 50 < row["high"]
+    assert row["access"] is None
+    through = [
+        row for row in report(store) if (row["table"], row["model"], row["ours"]) == ("7", "capsnet", 25.0)
+    ]
+    assert [(r["access"], r["attack"], r["metric"]) for r in through] == [
+        ("black_box", "r-pgd", "success_rate")
+    ]
+    wanting = {row["reason"] for row in report(store) if (row["dataset"], row["attack"]) == ("mnist", "cw")}
+    assert wanting == {"CW is not among the attacks of this version"}
     canny = [row for row in report(store) if (row["attack"], row["model"]) == ("Canny Edge", "capsnet")]
     assert [(row["metric"], row["published"], row["ours"], row["n"]) for row in canny] == [
         ("error_rate", 21.5, 75.0, 4),
@@ -187,6 +196,10 @@ def test_published_numbers_are_the_papers():
     assert by["4", "svhn", "capsnet", None, None, "error_rate"] == 10.7
     assert by["5", "fashion_mnist", "cnn_cr", "bim", "untargeted", "undetected_rate"] == 25
     assert by["6", "mnist", "cnn_cr", "r-pgd", "untargeted", "undetected_rate"] == 87.7
+    assert by["7", "mnist", "cnn_cr", "r-pgd", "untargeted", "undetected_rate"] == 24.9
+    assert by["7", "mnist", "cnn_r", "pgd", "targeted", "success_rate"] == 7.4
+    assert {n.get("access") for n in numbers if n["table"] == "7"} == {"black_box"}
+    assert not [n for n in numbers if n["table"] != "7" and "access" in n]
 
 
 @pytest.mark.parametrize("dataset", DATASETS)

@@ -1,0 +1,127 @@
+import re
+
+import pytest
+
+from app.results import Cached
+from core.papers import PAPERS, Results, findings, report_rows
+from precompute.store import Store
+from tests.app.conftest import OpenPage, html
+
+PAGE = "papers"
+QIN2020 = PAPERS["qin2020"]
+
+
+@pytest.fixture
+def results(tmp_path) -> Results:
+    store = Store(tmp_path / "store")
+    return Results(bundle for name in QIN2020.datasets if (bundle := store.bundle(name)))
+
+
+def text(app) -> str:
+    """What the page's HTML says."""
+    return re.sub(r"\s+", " ", re.sub("<[^>]+>", " ", html(app)))
+
+
+def saved(app) -> list[str]:
+    return [button.proto.label for button in app.get("download_button")]
+
+
+def test_claims_come_with_verdict_rates_and_p_values(open_page: OpenPage, results: Results) -> None:
+    app = open_page(PAGE)
+    assert not app.exception
+    found = [finding for finding in findings(QIN2020, results) if finding.dataset == "mnist"]
+    page, said = html(app), text(app)
+    assert page.count("<article>") == len(found)
+    for finding in found:
+        assert finding.claim.sentence.replace("'", "&#x27;") in page
+    for verdict in ("holds", "contradicted", "undecided", "not measured"):
+        assert f"{verdict} {sum(f.verdict == verdict for f in found)}" in said.replace("</b>", "")
+    assert re.search(r"CapsNet \d+\.\d % \(\d+\.\d–\d+\.\d %, n = \d+\) below CNN\+CR \d+\.\d %", said)
+    assert re.search(r"p (<|=) [\d.]+, (holds|contradicted|undecided)", said)
+    assert saved(app) == ["Claims (CSV)"]
+
+
+def test_claims_can_be_chosen(open_page: OpenPage, results: Results) -> None:
+    app = open_page(PAGE, on="Fashion-MNIST", verdict="holds")
+    found = [f for f in findings(QIN2020, results) if (f.dataset, f.verdict) == ("fashion_mnist", "holds")]
+    assert html(app).count("<article>") == len(found) > 0
+    none = open_page(PAGE, on="CIFAR-10", verdict="holds")
+    assert none.info[0].value == "No claim with this verdict."
+
+
+@pytest.mark.parametrize("number", [table.number for table in QIN2020.tables])
+def test_tables_have_every_number_beside_ours_or_a_reason(
+    open_page: OpenPage, results: Results, number: str
+) -> None:
+    app = open_page(PAGE, show="Tables", table=number)
+    assert not app.exception
+    rows = [row for row in report_rows("qin2020", results) if row["table"] == number]
+    page = html(app)
+    published = [float(value) for value in re.findall(r'<td class="cp-model">([\d.]+)</td>', page)]
+    assert sorted(published) == sorted(row["published"] for row in rows)
+    known = [row for row in rows if row["ours"] is not None]
+    ours = [float(value) for value in re.findall(r"<td title=[^>]*><b>([\d.]+)</b>", page)]
+    assert sorted(ours) == sorted(float(f"{row['ours']:.1f}") for row in known)
+    assert page.count('class="cp-none"') == len(rows) - len(known)
+    for reason in {row["reason"] for row in rows if row["reason"]}:
+        assert reason.replace("`", "") in text(app).replace(" python", "python").replace("demo ", "demo") or (
+            reason.split("`")[0].strip() in text(app)
+        )
+    assert page.count("≈") == sum(row["low"] <= row["published"] <= row["high"] for row in known)
+    assert f"{len(known)} of {len(rows)} numbers have ours" in "".join(c.value for c in app.caption)
+    assert saved(app) == ["PNG", "SVG", "CSV"]
+
+
+def test_a_table_can_be_a_chart(open_page: OpenPage) -> None:
+    app = open_page(PAGE, show="Tables", table="3", **{"as": "Chart"})
+    charts = [chart.proto.alt for chart in app.get("vega_lite_chart")]
+    assert len(charts) == 6
+    assert charts[0].startswith("MNIST success rate, published beside ours: 6 of 6 numbers have ours")
+
+
+@pytest.mark.parametrize("number", [figure.number for figure in QIN2020.figures])
+def test_figures_are_drawn_or_say_why_not(open_page: OpenPage, number: str) -> None:
+    app = open_page(PAGE, show="Figures", figure=number)
+    assert not app.exception
+    assert app.subheader[0].value.startswith(f"Figure {number}. ")
+    charts = app.get("vega_lite_chart")
+    if charts:
+        assert all(chart.proto.alt for chart in charts)
+        assert saved(app) == ["PNG", "SVG", "CSV"]
+    else:
+        assert app.info[0].value.startswith("This figure cannot be drawn: ")
+        assert saved(app) == []
+
+
+def test_which_figures_can_be_drawn_without_pictures(open_page: OpenPage) -> None:
+    drawn = [
+        figure.number
+        for figure in QIN2020.figures
+        if open_page(PAGE, show="Figures", figure=figure.number).get("vega_lite_chart")
+    ]
+    assert drawn == ["1", "2", "4", "6", "9"]
+
+
+def test_parts_that_are_missing_are_told(open_page: OpenPage) -> None:
+    app = open_page(PAGE, show="Figures", figure="2")
+    assert any("Without SVHN: not built" in caption.value for caption in app.caption)
+
+
+def test_an_address_that_is_wrong_is_corrected_aloud(open_page: OpenPage) -> None:
+    app = open_page(PAGE, show="Tables", table="9", paper="nobody1999")
+    assert not app.exception
+    assert "Table “9” is not among 1, 2, 3, 4, 5, 6, 7" in app.warning[0].value
+    assert "Paper “nobody1999”" in app.warning[0].value
+
+
+def test_the_sidebar_does_not_offer_what_the_page_ignores(open_page: OpenPage) -> None:
+    assert not open_page(PAGE).sidebar.selectbox
+
+
+def test_a_cached_bundle_is_what_papers_want(tmp_path) -> None:
+    bundle = Store(tmp_path / "store").bundle("mnist")
+    assert bundle is not None
+    cached = Cached(bundle)
+    assert (cached.dataset, cached.profile) == ("mnist", bundle.profile)
+    assert cached.get("nothing") is None
+    assert cached.get("capsnet/clean") is cached.get("capsnet/clean")
