@@ -121,7 +121,13 @@ def test_pins_lie_in_the_ranges_of_the_metadata():
 
 
 def test_every_imported_package_is_a_requirement():
-    names = {"PIL": "pillow", "skimage": "scikit-image", "sklearn": "scikit-learn", "umap": "umap-learn"}
+    names = {
+        "PIL": "pillow",
+        "skimage": "scikit-image",
+        "sklearn": "scikit-learn",
+        "umap": "umap-learn",
+        "vl_convert": "vl-convert-python",
+    }
     own = {"core", "precompute", "app"}
     packages = {name for path in sources(*own) for name in imported(path)} - own - sys.stdlib_module_names
     assert {names.get(name, name) for name in packages} <= pins("requirements.txt").keys()

@@ -41,6 +41,8 @@ hypotheses; where ours is missing, the reason is said.
 CLAIMS, TABLES, FIGURES = "Claims", "Tables", "Figures"
 ALL = "All"
 NUMBERS, CHART = "Numbers", "Chart"
+FRAME = 90
+"""Pixels of a chart above and below what is drawn."""
 
 
 def choose_paper() -> Paper:
@@ -159,7 +161,9 @@ def show_panels(drawing: Drawing) -> None:
                 if isinstance(panel.drawn, Image.Image):
                     st.image(panel.drawn, alt=panel.words)
                 else:
-                    show_chart(panel.drawn, panel.words)
+                    # Streamlit counts title, legend and axes into a chart's height.
+                    taller = panel.drawn.properties(height=panel.drawn.height + FRAME)
+                    show_chart(taller, panel.words)
 
 
 def main() -> None:
