@@ -1,11 +1,12 @@
 """A paper's table as HTML: published and ours side by side, models as columns."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from html import escape
 from string import ascii_lowercase
+from typing import Any
 
 from core.figures.published import Beside
-from core.papers import Section
+from core.papers import Line, Section
 
 HEADS = ("Published", "Ours", "Difference")
 
@@ -16,10 +17,13 @@ class PaperTable:
     Args:
         sections: From `core.papers.layout`.
         models: Titles of the models, in order.
+        warn: What is to be said beside our figure for a row of the report; empty for nothing.
     """
 
-    def __init__(self, sections: Sequence[Section], models: Sequence[str]) -> None:
-        self.sections, self.models = sections, models
+    def __init__(
+        self, sections: Sequence[Section], models: Sequence[str], warn: Callable[[Mapping[str, Any]], str]
+    ) -> None:
+        self.sections, self.models, self.warn = sections, models, warn
         self.reasons = list(dict.fromkeys(n.reason for n in _numbers(sections) if n.reason))
 
     def html(self) -> str:
@@ -55,12 +59,13 @@ class PaperTable:
                 row = line.row[:1].upper() + line.row[1:]
                 head = f'<th rowspan="{counts[line.row]}" scope="rowgroup">{escape(row)}</th>'
             first = ' class="cp-first"' if head else ""
-            cells = "".join(self._cells(line.numbers.get(model)) for model in self.models)
+            cells = "".join(self._cells(line, model) for model in self.models)
             lines.append(f'<tr{first}>{head}<td class="cp-metric">{escape(line.metric)}</td>{cells}</tr>')
         return f"<tbody>{''.join(lines)}</tbody>"
 
-    def _cells(self, number: Beside | None) -> str:
+    def _cells(self, line: Line, model: str) -> str:
         """Three cells: published, ours with interval and n, difference."""
+        number = line.numbers.get(model)
         if number is None:
             return '<td class="cp-model"></td><td></td><td></td>'
         published = f'<td class="cp-model">{number.published:.1f}</td>'
@@ -68,8 +73,10 @@ class PaperTable:
         if number.ours is None or number.n is None:
             note = letter(self.reasons.index(number.reason)) if number.reason else ""
             return f'{published}<td class="cp-none" colspan="2" title="{words}">none <sup>{note}</sup></td>'
+        warning = escape(self.warn(line.rows[model]))
+        sign = f'<small class="cp-warning">⚠ {warning}</small>' if warning else ""
         return (
-            f'{published}<td title="{words}"><b>{number.ours:.1f}</b>'
+            f'{published}<td title="{words}"><b>{number.ours:.1f}</b>{sign}'
             f"<small>{number.low:.1f}–{number.high:.1f}</small><small>n = {number.n:,}</small></td>"
             f"<td>{difference(number)}</td>"
         )

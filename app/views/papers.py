@@ -1,5 +1,6 @@
 """A paper's claims, tables and figures beside ours."""
 
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -7,15 +8,17 @@ import streamlit as st
 from PIL import Image
 
 from app import state, url
-from app.results import Cached
+from app.results import Cached, health
 from app.ui import notices
 from app.ui.charts import offer_csv, show_chart
 from app.ui.claims import VERDICTS, counts_html, findings_html
+from app.ui.health import said
 from app.ui.paper_table import PaperTable
 from app.ui.saving import offer_drawing
 from app.ui.status import status_line
 from core.claims import Finding
 from core.data import SPECS
+from core.health import failed
 from core.models import TITLES
 from core.papers import (
     PAPERS,
@@ -32,6 +35,7 @@ from core.papers import (
     report_rows,
     table_drawing,
 )
+from precompute.store import Bundle
 
 STYLE = Path(__file__).resolve().parents[2] / "assets" / "theme" / "papers.css"
 INTRO = """
@@ -105,7 +109,18 @@ def show_claims(paper: Paper, found: list[Finding]) -> None:
     offer_csv("Claims (CSV)", lambda: claim_records(found), f"{paper.name}-claims", {"paper": paper.name})
 
 
-def show_table(paper: Paper, table: Table, rows: list[dict[str, Any]]) -> None:
+def warner(bundles: Sequence[Bundle]) -> Callable[[Mapping[str, Any]], str]:
+    """Says which checks of attack health failed that touch our figure for a published number."""
+    checks = {bundle.dataset: health(bundle) or {} for bundle in bundles}
+
+    def warn(row: Mapping[str, Any]) -> str:
+        found = checks.get(row["dataset"], {}).get(row["model"], [])
+        return said(failed(found, row["metric"], row["attack"]))
+
+    return warn
+
+
+def show_table(paper: Paper, table: Table, rows: list[dict[str, Any]], bundles: Sequence[Bundle]) -> None:
     st.subheader(f"Table {table.number}. {table.title}", anchor=False)
     if table.note:
         st.markdown(table.note)
@@ -119,7 +134,8 @@ def show_table(paper: Paper, table: Table, rows: list[dict[str, Any]]) -> None:
     if drawn == CHART:
         show_panels(drawing)
     else:
-        st.html(PaperTable(layout(rows, table.number), [TITLES[model] for model in paper.models]).html())
+        titles = [TITLES[model] for model in paper.models]
+        st.html(PaperTable(layout(rows, table.number), titles, warner(bundles)).html())
     known = [row for row in chosen if row["ours"] is not None]
     inside = sum(row["low"] <= row["published"] <= row["high"] for row in known)
     profiles = ", ".join(dict.fromkeys(f"{row['profile']} profile" for row in known)) or "no results"
@@ -185,7 +201,7 @@ def main() -> None:
     elif part == TABLES:
         number = choose_number("Table", [table.number for table in paper.tables])
         table = next(table for table in paper.tables if table.number == number)
-        show_table(paper, table, report_rows(paper.name, results))
+        show_table(paper, table, report_rows(paper.name, results), bundles)
     else:
         number = choose_number("Figure", [figure.number for figure in paper.figures])
         show_figure(paper, next(figure for figure in paper.figures if figure.number == number), results)

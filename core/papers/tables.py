@@ -15,7 +15,7 @@ from core.papers.paper import Paper
 from core.papers.stored import Results, Rows
 
 METRICS = {"error_rate": "error", "success_rate": "success", "undetected_rate": "undetected"}
-NAMES = {**{name: spec.title for name, spec in SPECS.items()}, **ATTACK_TITLES, "cw": "CW"}
+NAMES = {**{name: spec.title for name, spec in SPECS.items()}, **ATTACK_TITLES}
 """Titles of data sets and attacks."""
 STORED = ("rates", "fpr", "coherence", "judges")
 """Tables that claims are tested on."""
@@ -29,11 +29,13 @@ class Line:
         row: The attack in words, or the data set where a table has no attacks.
         metric: In one word.
         numbers: By the model's title.
+        rows: The report's rows that these are, likewise.
     """
 
     row: str
     metric: str
     numbers: Mapping[str, Beside]
+    rows: Mapping[str, Mapping[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -53,22 +55,24 @@ def layout(rows: Sequence[Mapping[str, Any]], table: str) -> list[Section]:
     """
     chosen = [row for row in rows if row["table"] == table]
     if not any(row["attack"] for row in chosen):
-        return [Section("", _lines(beside(chosen, TITLES, NAMES)))]
+        return [Section("", _lines(chosen))]
     datasets = list(dict.fromkeys(row["dataset"] for row in chosen))
     return [
         Section(
             SPECS[dataset].title if len(datasets) > 1 else "",
-            _lines(beside([row for row in chosen if row["dataset"] == dataset], TITLES, NAMES)),
+            _lines([row for row in chosen if row["dataset"] == dataset]),
         )
         for dataset in datasets
     ]
 
 
-def _lines(numbers: Sequence[Beside]) -> tuple[Line, ...]:
-    cells: dict[tuple[str, str], dict[str, Beside]] = {}
-    for number in numbers:
-        cells.setdefault((number.row, METRICS[number.metric]), {})[number.model] = number
-    return tuple(Line(row, metric, found) for (row, metric), found in cells.items())
+def _lines(rows: Sequence[Mapping[str, Any]]) -> tuple[Line, ...]:
+    found: dict[tuple[str, str], Line] = {}
+    for row, number in zip(rows, beside(rows, TITLES, NAMES), strict=True):
+        place = number.row, METRICS[number.metric]
+        line = found.setdefault(place, Line(*place, {}, {}))
+        found[place] = Line(*place, {**line.numbers, number.model: number}, {**line.rows, number.model: row})
+    return tuple(found.values())
 
 
 def table_drawing(rows: Sequence[Mapping[str, Any]], table: str) -> Drawing:

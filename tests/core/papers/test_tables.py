@@ -62,7 +62,7 @@ def test_a_bundle_from_before_has_no_access_and_means_the_white_box(mnist):
     }
 
 
-def test_what_a_bundle_has_counts_even_of_an_attack_this_version_lacks(mnist):
+def test_cw_is_found_by_its_name(mnist):
     rates = mnist.artifacts["results"].tables["rates"]
     mnist.artifacts["results"].tables["rates"] = rates.replace({"attack": {"r-pgd": "cw"}})
     rows = report_rows("qin2020", Results([mnist]))
