@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from core.data import SPECS
-from core.models import SIZES, build
+from core.models import build
 from core.papers import PAPERS, Drawing, NotDrawable, Panel, Results
 from core.papers.drawing import gather
 from core.papers.qin2020_pictures import _attacked, _draw
