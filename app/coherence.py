@@ -60,10 +60,10 @@ class Judged:
 
 
 def judge_title(judge: dict[str, Any]) -> str:
-    """A judge as people read it."""
+    """A judge as people read it, short enough for the axis of a narrow chart."""
     if "model" not in judge:
-        return "nearest clean images"
-    return TITLES[judge["model"]] + (", trained on PGD" if judge["adversary"] else "")
+        return "nearest images"
+    return TITLES[judge["model"]] + (", PGD" if judge["adversary"] else "")
 
 
 def accuracies(judges: Sequence[dict[str, Any]]) -> list[tuple[str, Rate, Rate | None]]:

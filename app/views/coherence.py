@@ -38,12 +38,11 @@ EXAMPLES = (6, 12, 24)
 Pair = tuple[int | None, int | None]
 
 
-def choose(page: Opened) -> tuple[str, str, Pair, int]:
-    """Model, measure of similarity, pair and number of examples."""
+def choose(page: Opened) -> tuple[str, str, Pair]:
+    """Model, measure of similarity and pair of classes."""
     titles = [TITLES[model] for model in page.models]
     url.check_choice("whose", titles, "Model")
     url.check_choice("alike", list(SHORT.values()), "Similarity by")
-    url.check_choice("each", [str(count) for count in EXAMPLES], "Examples")
     with st.container(horizontal=True, gap="medium", vertical_alignment="bottom"):
         model = st.segmented_control(
             "Model",
@@ -67,8 +66,7 @@ def choose(page: Opened) -> tuple[str, str, Pair, int]:
         )
         source = choose_class("Source", "from", page.spec.classes)
         target = choose_class("Target", "to", page.spec.classes)
-        count = st.selectbox("Examples", EXAMPLES, key="each", bind="query-params", width=100)
-    return model, measure, (source, target), count
+    return model, measure, (source, target)
 
 
 def pick(page: Opened, key: str) -> None:
@@ -152,7 +150,9 @@ def difference_words(found: Difference, digits: int = 2) -> str:
     """A difference with its interval and test: "+0.21 (+0.05 to +0.40), p = 0.01"."""
     if found.value != found.value:
         return "unknown: on one of them the pairs differ too little"
-    value, low, high = (f"{number:+.{digits}f}" for number in (found.value, found.low, found.high))
+    value, low, high = (
+        f"{number:+.{digits}f}".replace("-", "−") for number in (found.value, found.low, found.high)
+    )
     return f"{value} ({low} to {high}), {p_text(found.p_value)}, n = {found.n:,} images"
 
 
@@ -188,16 +188,21 @@ def show_judges(page: Opened) -> list[Record]:
             lines.append(f"| {title} | {in_words(clean, 1)} | {in_words(robust) if robust else '–'} |")
         st.markdown("\n".join(lines))
         st.caption(
-            "Each is trained from a seed of its own. No attack shown here was made on one of them. Under "
-            "PGD: 40 steps at the data set’s ε. The nearest clean images are training images, near in pixels."
+            "Each is trained from a seed of its own, and no attack shown here was made on one of them. “PGD” "
+            "in a name: trained on PGD’s examples. Under PGD: 40 steps at the data set’s ε. The nearest images "
+            "are clean training images, near in pixels."
         )
     return records
 
 
-def show_examples(page: Opened, attack: Attacked, found: Judged, pair: Pair, count: int) -> None:
+def show_examples(page: Opened, attack: Attacked, found: Judged, pair: Pair) -> None:
     """Undetected images at both ends: all judges see the target, or none does."""
     assert attack.target is not None
-    st.subheader(f"At both ends: undetected attacks on {attack.title}", anchor=False)
+    url.check_choice("each", [str(count) for count in EXAMPLES], "Examples")
+    url.show_corrections()
+    with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="bottom"):
+        st.subheader(f"At both ends: undetected attacks on {attack.title}", anchor=False)
+        count = st.selectbox("Examples", EXAMPLES, key="each", bind="query-params", width=100)
     label, target = attack.label[found.row], attack.target[found.row]
     wanted = torch.ones_like(label, dtype=torch.bool)
     for chosen, classes in zip(pair, (label, target), strict=True):
@@ -231,7 +236,7 @@ def spaced(rows: list[int], count: int) -> list[int]:
 def main() -> None:
     st.html(tiles.STYLE)
     page = open_page("Visual coherence", INTRO, needs="matrix")
-    model, measure, pair, count = choose(page)
+    model, measure, pair = choose(page)
     url.show_corrections()
     source, target = pair
     chosen = None if source is None or target is None or source == target else (source, target)
@@ -255,7 +260,7 @@ def main() -> None:
         if page.dataset is None:
             notices.offer_download(page.spec.name)
         undetected = coherence.judged(page.bundle, model).undetected(attack, page.threshold(model))
-        show_examples(page, attack, undetected, pair, count)
+        show_examples(page, attack, undetected, pair)
         if records:
             offer_csv("Verdicts (CSV)", lambda: records, f"{page.spec.name}-judges", page.about)
     status_line(

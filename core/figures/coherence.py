@@ -25,6 +25,9 @@ from core.figures.style import (
 )
 from core.metrics import Rate
 
+# Title, legend and axis, which count as height where a page fits a chart into its place.
+AROUND = 110
+
 
 @dataclass(frozen=True)
 class PairPoint:
@@ -247,7 +250,7 @@ def estimate_chart(
         ),
     ]
     return alt.LayerChart(
-        layer=layers, title=heading(title), height=row_height * len(titles) * len(rows) + 10
+        layer=layers, title=heading(title), height=row_height * len(titles) * len(rows) + AROUND
     )
 
 

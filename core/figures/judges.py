@@ -21,6 +21,8 @@ SEEN_COLOURS = {
 }
 # Narrower parts have no room for their number.
 ROOM = 0.09
+# Title, legend and axis, which count as height where a page fits a chart into its place.
+AROUND = 150
 
 
 def judges_chart(
@@ -48,7 +50,7 @@ def judges_chart(
         title=None,
         axis=alt.Axis(ticks=False, domain=False, labelPadding=8, labelLimit=200),
     )
-    key = alt.Legend(title=None, orient="top", symbolType="square", labelFontSize=13, offset=4)
+    key = alt.Legend(title=None, orient="top", symbolType="square", labelFontSize=12, offset=4, columns=2)
     scale = alt.Scale(domain=list(SEEN_COLOURS), range=list(SEEN_COLOURS.values()))
     data = inline(parts)
     bars = alt.Chart(data).mark_bar(height=22, stroke="white", strokeWidth=1)
@@ -69,7 +71,7 @@ def judges_chart(
     text = alt.Chart(inline(told)).mark_text(fontSize=11, fontWeight="bold", color="#11151C", aria=False)
     text = text.encode(x=alt.X("middle:Q"), y=y, text=alt.Text("short:N"))
     return alt.LayerChart(
-        layer=[bars, text], title=heading(title, subtitle=subtitle), height=34 * len(order) + 10
+        layer=[bars, text], title=heading(title, subtitle=subtitle), height=34 * len(order) + AROUND
     )
 
 

@@ -27,7 +27,7 @@ TITLES = {
     "cnn_cr": "CNN+CR",
     "cnn_r": "CNN+R",
     "convnet": "ConvNet",
-    "residual": "Residual network",
+    "residual": "Small ResNet",
     "capsnet_deeper": "Deeper CapsNet",
     "capsnet_all": "CapsNet All",
     "deepcaps": "DeepCaps",

@@ -92,7 +92,7 @@ def test_every_number_of_the_bundle_is_shown(open_page: OpenPage, judged: Bundle
         attack = results.attacked(judged, model)
         row = attack.undetected(results.clean(judged, model).threshold(0.05)).nonzero().flatten()
         assert f"most of them the target in {in_words(rate(row % 2 == 0))}" in words
-    assert "Residual network, trained on PGD" in written(app)
+    assert "Small ResNet, PGD" in written(app)
     assert in_words(Rate(7, 100)) in written(app)
     ends = [block.value for block in app.markdown if "see the target**:" in block.value]
     row = results.attacked(judged, "capsnet")
