@@ -189,8 +189,8 @@ def show_judges(page: Opened) -> list[Record]:
         st.markdown("\n".join(lines))
         st.caption(
             "Each is trained from a seed of its own, and no attack shown here was made on one of them. “PGD” "
-            "in a name: trained on PGD’s examples. Under PGD: 40 steps at the data set’s ε. The nearest images "
-            "are clean training images, near in pixels."
+            "in a name: trained on PGD’s examples. Under PGD: 40 steps at the data set’s ε. The nearest "
+            "images are clean training images, near in pixels."
         )
     return records
 

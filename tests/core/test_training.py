@@ -110,7 +110,7 @@ def test_bad_recipes_are_told(splits):
 
 
 def two_kinds_of_evidence(count: int, seed: int) -> data.Split:
-    """Two classes; one pixel tells them apart widely but errs in 1 of 10, thirty others narrowly together.
+    """Two classes; one pixel tells them apart widely but errs in 1 of 10, 200 others narrowly together.
 
     An adversary of 0.1 turns all the narrow ones around, and leaves the wide one (tsipras2018).
     """
@@ -119,18 +119,20 @@ def two_kinds_of_evidence(count: int, seed: int) -> data.Split:
     sign = 2.0 * labels[:, None] - 1
     errs = torch.rand(count, 1, generator=generator) < 0.1
     wide = 0.5 + 0.3 * torch.where(errs, -sign, sign)
-    narrow = 0.5 + 0.05 * sign + 0.05 * torch.randn(count, 30, generator=generator)
+    narrow = 0.5 + 0.05 * sign + 0.05 * torch.randn(count, 200, generator=generator)
     images = (torch.cat([wide, narrow], 1).clamp(0, 1) * 255).round().to(torch.uint8)
-    return data.Split(images.view(count, 1, 1, 31), labels)
+    return data.Split(images.view(count, 1, 1, 201), labels)
 
 
 def test_an_adversary_makes_a_model_rely_on_what_it_cannot_turn_around():
     training, test = two_kinds_of_evidence(1000, 0), two_kinds_of_evidence(1000, 1)
-    recipe = Recipe(loss="cross_entropy", epochs=20, batch_size=50, learning_rate=0.05, precision="float32")
+    recipe = Recipe(
+        loss="cross_entropy", epochs=20, batch_size=50, warmup=0, learning_rate=0.02, precision="float32"
+    )
     found = {}
     for name, adversary in (("plain", None), ("robust", Adversary(0.1, 0.04, steps=5))):
         torch.manual_seed(0)
-        model = nn.Sequential(nn.Flatten(), nn.Linear(31, 2))
+        model = nn.Sequential(nn.Flatten(), nn.Linear(201, 2))
         train(model, training, test, recipe, adversary=adversary)
         attack = PGD(epsilon=0.1, step_size=0.02, steps=20)
         attacked = attack(model, test.x(), test.labels, precision=torch.float32)
