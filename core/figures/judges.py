@@ -41,7 +41,7 @@ def judges_chart(
     x = alt.X(
         "left:Q",
         scale=alt.Scale(domain=[0, 1], nice=False),
-        title="share of undetected adversarial images",
+        title="share of undetected images",
         axis=alt.Axis(format=".0%", tickCount=5, grid=False),
     )
     y = alt.Y(

@@ -110,37 +110,36 @@ def test_bad_recipes_are_told(splits):
 
 
 def two_kinds_of_evidence(count: int, seed: int) -> data.Split:
-    """Two classes; one pixel tells them apart widely but errs in 1 of 10, 200 others narrowly together.
+    """Two classes; one pixel tells them apart widely but errs in 1 of 10, forty others narrowly but surely.
 
     An adversary of 0.1 turns all the narrow ones around, and leaves the wide one (tsipras2018).
     """
     generator = torch.Generator().manual_seed(seed)
     labels = torch.randint(0, 2, (count,), generator=generator)
-    sign = 2.0 * labels[:, None] - 1
-    errs = torch.rand(count, 1, generator=generator) < 0.1
-    wide = 0.5 + 0.3 * torch.where(errs, -sign, sign)
-    narrow = 0.5 + 0.05 * sign + 0.05 * torch.randn(count, 200, generator=generator)
-    images = (torch.cat([wide, narrow], 1).clamp(0, 1) * 255).round().to(torch.uint8)
-    return data.Split(images.view(count, 1, 1, 201), labels)
+    errs = torch.rand(count, generator=generator) < 0.1
+    wide = 0.2 + 0.6 * (labels.bool() ^ errs)
+    narrow = 0.1 * labels[:, None] * torch.ones(40)
+    images = (torch.cat([wide[:, None], narrow], 1) * 255).round().to(torch.uint8)
+    return data.Split(images.view(count, 1, 1, 41), labels)
 
 
 def test_an_adversary_makes_a_model_rely_on_what_it_cannot_turn_around():
-    training, test = two_kinds_of_evidence(1000, 0), two_kinds_of_evidence(1000, 1)
+    training, test = two_kinds_of_evidence(300, 0), two_kinds_of_evidence(300, 1)
     recipe = Recipe(
-        loss="cross_entropy", epochs=20, batch_size=50, warmup=0, learning_rate=0.02, precision="float32"
+        loss="cross_entropy", epochs=20, batch_size=50, warmup=0, learning_rate=0.05, precision="float32"
     )
     found = {}
-    for name, adversary in (("plain", None), ("robust", Adversary(0.1, 0.04, steps=5))):
+    for name, adversary in (("plain", None), ("robust", Adversary(0.1, 0.05, steps=3, ramp=0.2))):
         torch.manual_seed(0)
-        model = nn.Sequential(nn.Flatten(), nn.Linear(201, 2))
+        model = nn.Sequential(nn.Flatten(), nn.Linear(41, 2))
         train(model, training, test, recipe, adversary=adversary)
-        attack = PGD(epsilon=0.1, step_size=0.02, steps=20)
+        attack = PGD(epsilon=0.1, step_size=0.05, steps=5)
         attacked = attack(model, test.x(), test.labels, precision=torch.float32)
         clean = float((predict(model, test.x()) == test.labels).double().mean())
         found[name] = clean, 1 - float(attacked.success.double().mean())
     assert found["plain"][0] > 0.95
     assert found["plain"][1] < 0.5
-    assert found["robust"][1] > 0.8
+    assert found["robust"][1] > 0.8, found
 
 
 def test_adversarial_examples_grow_from_the_images_to_the_whole_ball(splits):
