@@ -121,7 +121,7 @@ class CarliniWagner(Attack):
     kappa: Value = knob(0.0, "Kappa", "By how much the goal's logit must lead", min=0.0, max=10.0, step=0.1)
     learning_rate: Value = knob(0.01, "Learning rate", "Of Adam", min=0.001, max=0.1, step=0.001)
     initial_c: Value = knob(
-        0.001, "First c", "Weight of success in the first search", min=0.001, max=1.0, step=0.001
+        0.001, "First c", "Weight of success in the first search", min=0.001, max=10.0, step=0.001
     )
     abort_early: bool = knob(True, "Abort early", "End a search that gets no further")
 

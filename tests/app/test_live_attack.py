@@ -77,13 +77,14 @@ def test_the_smallest_change_is_searched_and_measured(open_page: OpenPage) -> No
     assert f"length {length:.2f}, magnified" in html(app)
 
 
-def test_a_search_takes_fewer_iterations_than_the_papers(open_page: OpenPage) -> None:
-    app = open_page(PAGE, **FEW)
+def test_the_search_starts_from_settings_of_its_own(open_page: OpenPage) -> None:
+    app = open_page(PAGE, epsilon="0.1")
+    assert app.slider(key="steps").value == 200
     app.session_state["hold"] = True
+    app.button_group(key="attack").set_value("cw").run()
+    assert [app.slider(key=key).value for key in ("steps", "searches", "initial_c")] == [100, 5, 10]
     app.button_group(key="attack").set_value("pgd").run()
-    assert app.slider(key="steps").value == 4
-    fresh = open_page(PAGE, attack="CW-L2", searches="1")
-    assert fresh.slider(key="steps").value == 100
+    assert app.slider(key="steps").value == 200
 
 
 def test_a_setting_that_was_chosen_stays_when_defaults_change(open_page: OpenPage) -> None:
