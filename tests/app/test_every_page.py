@@ -7,7 +7,8 @@ from tests.app.conftest import OpenPage, html
 
 VIEWS = Path(__file__).parents[2] / "app" / "views"
 PAGES = sorted(path.stem for path in VIEWS.glob("*.py") if path.stem != "__init__")
-RESULTS = [page for page in PAGES if page not in ("overview",)]
+# A paper fixes its data sets, so its page follows no choice of one.
+RESULTS = [page for page in PAGES if page not in ("overview", "papers")]
 
 
 def test_the_pages_are_found() -> None:
