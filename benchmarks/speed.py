@@ -30,13 +30,13 @@ class Scale:
     repeats: int = 5
     size: str = "paper"
     batch: int = 64
-    steps: int = 10
+    steps: int = 5
     live_steps: int = 100
     sweep: tuple[int, int] = (16, 5)
-    sweep_steps: int = 10
-    training: int = 2560
+    sweep_steps: int = 5
+    training: int = 1280
     quality: int = 500
-    quality_steps: int = 40
+    quality_steps: int = 20
 
 
 QUICK = Scale(

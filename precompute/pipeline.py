@@ -90,7 +90,7 @@ PROFILES = {
 
 # scikit-learn's digits have 35 or more test images a class, and their build is to take minutes.
 DIGITS = {
-    "demo": {"steps": 100},
+    "demo": {"steps": 100, "table": 10},
     "paper": {"matrix": 10, "sweep": 10, "table": 16},
 }
 
