@@ -116,7 +116,9 @@ def attack_words(facts: dict[str, Any], *, targeted: bool, with_beta: bool = Tru
     ]
     if "epsilon" in fields:
         words.append(f"ε = {fields['epsilon']:g}")
-    if "steps" in fields:
+    if "searches" in fields:
+        words.append(f"{fields['searches']} searches of {fields.get('steps', 1000)} steps")
+    elif "steps" in fields:
         words.append(f"{fields['steps']} steps of {fields['step_size']:g}")
     elif "step_size" in fields:
         words.append(f"one step of {fields['step_size']:g}")
@@ -192,7 +194,8 @@ def attack_names(bundle: Bundle, models: Sequence[str]) -> list[str]:
     return [
         f"{attack}-{mode}"
         for mode in ("targeted", "untargeted")
-        for attack in reversed(ATTACK_TITLES)
+        # The strongest with a bound first; what has none, last.
+        for attack in sorted(reversed(ATTACK_TITLES), key=lambda name: name == "cw")
         if all(f"{model}/attack/{attack}-{mode}" in bundle for model in models)
     ]
 

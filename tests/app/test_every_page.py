@@ -30,7 +30,8 @@ def test_it_opens_with_what_ships(open_page: OpenPage, page: str) -> None:
     app = open_page(page, steps="3")
     assert not app.exception
     assert not app.error
-    assert not app.warning
+    # Checks of attack health that failed on what ships warn beside the numbers they touch; nothing else does.
+    assert all("check" in warning.value.lower() for warning in app.warning)
     assert app.title or "<h1" in html(app)
     assert not app.code  # nothing to be built first
 
