@@ -195,7 +195,7 @@ def attack_names(bundle: Bundle, models: Sequence[str]) -> list[str]:
         f"{attack}-{mode}"
         for mode in ("targeted", "untargeted")
         # The strongest with a bound first; what has none, last.
-        for attack in sorted(ATTACK_TITLES, key=lambda name: name == "cw")
+        for attack in (*(name for name in reversed(ATTACK_TITLES) if name != "cw"), "cw")
         if all(f"{model}/attack/{attack}-{mode}" in bundle for model in models)
     ]
 
