@@ -15,6 +15,7 @@ from core.figures.style import Record
 from core.images import LEVELS, from_uint8
 from core.metrics import succeeded, threshold_at
 from core.models import TITLES, ReconstructingNet, build
+from core.models.packing import unpack
 from core.objectives import l2_distance
 from core.papers.drawing import Drawing, NotDrawable, Panel, gather
 from core.papers.stored import Results
@@ -188,7 +189,7 @@ def _network(results: Results, dataset: str, model: str) -> tuple[Reconstructing
     spec = SPECS[dataset]
     network = build(model, spec.shape, len(spec.classes), weights.facts["size"])
     assert isinstance(network, ReconstructingNet)
-    network.load_state_dict({name: value.float() for name, value in weights.tensors.items()})
+    network.load_state_dict(unpack(weights.tensors))
     return network.eval().requires_grad_(False), threshold_at(clean["validation_distance"], FPR)
 
 
