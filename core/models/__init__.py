@@ -34,6 +34,8 @@ TITLES = {
 }
 CAPSULE_MODELS = frozenset({"capsnet", "capsnet_deeper", "capsnet_all", "deepcaps"})
 """Those whose logits are those of capsule lengths; the margin loss trains them."""
+UNCONDITIONAL = frozenset({"cnn_r", "capsnet_all"})
+"""Those whose reconstruction is made from all classes at once."""
 SIZES = ("paper", "compact")
 
 # What has a decoder is smaller for colour images, see `sizes_for`, so that it can ship.
@@ -74,6 +76,7 @@ __all__ = [
     "MODELS",
     "SIZES",
     "TITLES",
+    "UNCONDITIONAL",
     "CapsNet",
     "CapsNetAll",
     "ConvNet",
