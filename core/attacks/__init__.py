@@ -13,6 +13,7 @@ from core.attacks.gradient import (
     ReconstructivePGD,
 )
 from core.attacks.minimum_norm import CarliniWagner
+from core.attacks.universal import AveragedUniversal, BoundedUniversal, Universal, UniversalResult, perturb
 
 ATTACKS: dict[str, type[Attack]] = {
     "fgsm": FGSM,
@@ -36,6 +37,8 @@ ATTACK_TITLES = {
     "deepfool": "DeepFool",
     "boundary": "Boundary",
 }
+UNIVERSAL: dict[str, type[Universal]] = {"averaged": AveragedUniversal, "bounded": BoundedUniversal}
+"""Those that make one perturbation for many images; they are called otherwise, see `Universal`."""
 
 __all__ = [
     "ATTACKS",
@@ -43,10 +46,13 @@ __all__ = [
     "BIM",
     "FGSM",
     "PGD",
+    "UNIVERSAL",
     "Attack",
     "AttackResult",
     "AttackState",
+    "AveragedUniversal",
     "Boundary",
+    "BoundedUniversal",
     "CarliniWagner",
     "DeepFool",
     "GradientAttack",
@@ -54,6 +60,9 @@ __all__ = [
     "ReconstructiveBIM",
     "ReconstructiveFGSM",
     "ReconstructivePGD",
+    "Universal",
+    "UniversalResult",
+    "perturb",
     "predict",
     "untouched",
 ]
