@@ -1,7 +1,7 @@
 """Attacks: frozen dataclasses of hyperparameters, called on a model, images and labels."""
 
 from core.attacks.base import Attack, AttackResult, AttackState, Progress, predict, untouched
-from core.attacks.boundary import Boundary
+from core.attacks.boundary import Boundary, starting_points
 from core.attacks.deepfool import DeepFool
 from core.attacks.gradient import (
     BIM,
@@ -64,5 +64,6 @@ __all__ = [
     "UniversalResult",
     "perturb",
     "predict",
+    "starting_points",
     "untouched",
 ]
