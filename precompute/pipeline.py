@@ -1,6 +1,6 @@
 """Experiments: which steps make up a bundle, under which profile."""
 
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from core import data
@@ -113,7 +113,7 @@ def recipe(dataset: str, model: str, profile: Profile, seed: int = 0) -> dict[st
     fields: dict[str, Any] = {**RECIPES[dataset], "seed": seed}
     if profile.epochs is not None:
         fields["epochs"] = profile.epochs
-    return asdict(Recipe(loss="margin" if model in CAPSULE_MODELS else "cross_entropy", **fields))  # pyright: ignore
+    return Recipe(loss="margin" if model in CAPSULE_MODELS else "cross_entropy", **fields).record()
 
 
 def step(
