@@ -3,6 +3,7 @@
 Everything is computed from perturbations of length 1: what they look like counts, not how strong they are.
 """
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -86,12 +87,13 @@ class Umap:
         Raises: ValueError: for a number of neighbours out of range.
         Source: mcinnes2018.
         """
-        from umap import UMAP  # compiles itself, which takes some seconds
-
         if not 2 <= neighbours < len(points):
             raise ValueError(
                 f"expected 2 or more neighbours and fewer than the {len(points)} points, got {neighbours}"
             )
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ImportWarning)  # it misses TensorFlow, which is not needed
+            from umap import UMAP  # compiles itself, which takes some seconds
         fitted = UMAP(n_neighbors=neighbours, min_dist=min_dist, random_state=seed, n_jobs=1)
         return cls(np.asarray(fitted.fit_transform(points), dtype=np.float32), fitted)
 

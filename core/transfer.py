@@ -1,4 +1,4 @@
-"""What adversarial examples of one model do to others: fooling rates of every pair, with their denominators."""
+"""What adversarial examples of one model do to others: fooling rates and what they are counted over."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any

@@ -55,7 +55,7 @@ _OWN_SIZES: dict[str, Mapping[str, Any]] = {
 
 
 def size_for(name: str, dataset: str, size: str) -> str:
-    """The name of a model's size on a data set: "paper-svhn" where it has one of its own there, or "paper"."""
+    """The name of a model's size on a data set: "paper-svhn" where it has its own there, else "paper"."""
     own = f"{size}-{dataset}"
     return own if own in _OWN_SIZES.get(name, ()) else size
 

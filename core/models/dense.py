@@ -1,4 +1,4 @@
-"""DCNet: capsules behind a densely connected block, with a category for what belongs to none of the classes."""
+"""DCNet: capsules behind a densely connected block, with a category for what is none of the classes."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""The two kinds of networks of michels2019: a plain ConvNet, and capsule networks with one or two convolutions.
+"""The networks of michels2019: a plain ConvNet, and capsule networks behind one or two convolutions.
 
 Every data set has sizes of its own; where a size is named "paper-svhn", "paper" alone is that of MNIST.
 """
