@@ -14,7 +14,8 @@ from app.ui.verdict import Outcome, Verdict
 from core.attacks import ATTACK_TITLES
 from core.data import Dataset
 from core.health import Check, checks_of
-from core.images import LEVELS, from_uint8, to_uint8
+from core.images import from_uint8, to_uint8
+from core.kept import attacked_images, kept_rows
 from core.metrics import Rate, succeeded, success_rate, threshold_at, undetected_rate
 from core.models import TITLES, ReconstructingNet
 from precompute.store import Artifact, Bundle, MissingArtifact
@@ -28,7 +29,8 @@ class Clean:
         validation: Of the validation images, which set thresholds, (Nv,).
         test: Of the test images, (Nt,).
         label, prediction: Of the test images, (Nt,).
-        by_class: Distance to the reconstruction from each class, (Nt, J); None for models without such.
+        by_class: Distance to the reconstruction from each class, (Nc, J), of the first Nc <= Nt test images;
+            None for models without such.
     """
 
     validation: Tensor
@@ -57,8 +59,9 @@ class Attacked:
         label: True classes, (N,).
         target: Classes aimed at, (N,); None for untargeted attacks.
         prediction, distance: Of the attacked images, (N,).
-        perturbation: In units of 1/255, (N, C, H, W) int8; None where it was not kept.
+        perturbation: In units of 1/255, (K, C, H, W) int8, of the rows `kept`; None where none was kept.
         facts: The attack's name, fields, beta, seed and device.
+        kept: Rows that pictures can be made of, (K,); None for all, where there are perturbations.
     """
 
     model: str
@@ -70,6 +73,18 @@ class Attacked:
     distance: Tensor
     perturbation: Tensor | None
     facts: dict[str, Any]
+    kept: Tensor | None = None
+
+    @property
+    def tensors(self) -> dict[str, Tensor]:
+        """What `core.kept` makes pictures from."""
+        known = {"index": self.index, "perturbation": self.perturbation, "kept": self.kept}
+        return {name: tensor for name, tensor in known.items() if tensor is not None}
+
+    def pictured(self, rows: Sequence[int]) -> list[int]:
+        """Those of some rows that pictures can be made of, in their order."""
+        kept = set(kept_rows(self.tensors).tolist())
+        return [row for row in rows if row in kept]
 
     @property
     def title(self) -> str:
@@ -157,6 +172,7 @@ def attacked(bundle: Bundle, model: str, name: str = "matrix") -> Attacked:
         t["distance"],
         t.get("perturbation"),
         artifact.facts,
+        t.get("kept"),
     )
 
 
@@ -217,15 +233,9 @@ def health_facts(bundle: Bundle, model: str) -> dict[str, Any]:
 def x_adv(dataset: Dataset, attack: Attacked, rows: Sequence[int]) -> Tensor:
     """The attacked images of some rows, (B, C, H, W) uint8.
 
-    Raises: ValueError: when the perturbations were not kept.
+    Raises: ValueError: when a perturbation was not kept.
     """
-    if attack.perturbation is None:
-        raise ValueError(
-            "expected an attack whose perturbations were kept, got one without; choose the matrix"
-        )
-    chosen = torch.tensor(list(rows), dtype=torch.long)
-    levels = dataset.test.images[attack.index[chosen]].short() + attack.perturbation[chosen].short()
-    return levels.clamp(0, LEVELS).to(torch.uint8)
+    return attacked_images(dataset.test.images, attack.tensors, torch.tensor(list(rows), dtype=torch.long))
 
 
 def reconstructions(bundle: Bundle, dataset: Dataset, attack: Attacked, rows: Sequence[int]) -> Tensor:

@@ -10,6 +10,7 @@ from torch import nn
 from app import url
 from core import data, models
 from core.data import SPECS, Dataset
+from core.models.packing import unpack
 from core.runtime import configure, device
 from precompute.store import Bundle, Store, default_url
 
@@ -151,8 +152,8 @@ def _model(location: str, dataset: str, name: str, key: str, where: str) -> nn.M
     weights = _store(location).load(key)
     spec = SPECS[dataset]
     network = models.build(name, spec.shape, len(spec.classes), weights.facts["size"])
-    # Weights ship in half precision; results are computed with exactly these, cast to single.
-    network.load_state_dict({tensor: value.float() for tensor, value in weights.tensors.items()})
+    # Results are computed with exactly the weights that ship.
+    network.load_state_dict(unpack(weights.tensors))
     return network.to(where).eval().requires_grad_(False)
 
 

@@ -20,6 +20,12 @@ def check_choice(key: str, titles: Sequence[str], what: str) -> None:
     _note(f"{what} “{given}” is not among {listed}; showing the usual one.")
 
 
+def keep_possible(key: str, options: Sequence[str]) -> None:
+    """Put a control back to its first option where it holds one that only another data set has."""
+    if key in st.session_state and st.session_state[key] not in options:
+        st.session_state[key] = options[0]
+
+
 def check_number(key: str, low: float, high: float, what: str) -> None:
     """Note a value of the address that is no number, or outside a control's range."""
     given = _given(key)

@@ -13,6 +13,7 @@ from core.detectors import ReconstructionDetector
 from core.images import LEVELS, from_uint8, to_uint8
 from core.metrics import rate, succeeded, success_rate, undetected_rate
 from core.models import ReconstructingNet, build
+from core.models.packing import pack, unpack
 from core.runtime import configure, describe, device, gradient_precision
 from core.selection import Rows, select
 from core.training import Adversary, Recipe, train
@@ -26,11 +27,11 @@ FPR = 0.05
 
 
 def load_model(params: Mapping[str, Any], weights: Artifact) -> ReconstructingNet:
-    """The shipped float16 weights as a float32 model on the device, ready to be attacked."""
+    """The shipped weights as a float32 model on the device, ready to be attacked."""
     configure()
     shape = data.spec(params["dataset"]).shape
     model = build(params["model"], shape, size=params["size"])
-    model.load_state_dict({name: tensor.float() for name, tensor in weights.tensors.items()})
+    model.load_state_dict(unpack(weights.tensors))
     model.to(device=device(), memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue] - torch's own
     model.eval().requires_grad_(False)
     assert isinstance(model, ReconstructingNet)
@@ -38,7 +39,7 @@ def load_model(params: Mapping[str, Any], weights: Artifact) -> ReconstructingNe
 
 
 def weights(params: dict[str, Any], inputs: dict[str, Artifact], job: Job) -> Outcome:
-    """Train one model; its weights leave as float16, and everything else is computed with exactly those."""
+    """Train one model; its weights leave packed, and everything else is computed with exactly those."""
     configure()
     dataset = data.load(params["dataset"])
     recipe = Recipe(**params["recipe"])
@@ -63,7 +64,7 @@ def weights(params: dict[str, Any], inputs: dict[str, Artifact], job: Job) -> Ou
         "seconds": sum(epoch["seconds"] for epoch in history.epochs),
         "device": describe(device()),
     }
-    return Outcome({name: t.half() for name, t in model.cpu().state_dict().items()}, facts=facts)
+    return Outcome(pack(model.cpu().state_dict(), params.get("bits")), facts=facts)
 
 
 def clean(params: dict[str, Any], inputs: dict[str, Artifact], job: Job) -> Outcome:
@@ -82,7 +83,7 @@ def clean(params: dict[str, Any], inputs: dict[str, Artifact], job: Job) -> Outc
     }
     job.progress(2, 3, "distances by class")
     if model.conditional:
-        tensors["test_class_distance"] = detector.class_scores(test).cpu()
+        tensors["test_class_distance"] = detector.class_scores(test[: params.get("by_class")]).cpu()
     threshold = detector.calibrate(tensors["validation_distance"], FPR)
     wrong = rate(prediction != dataset.test.labels)
     facts = {"threshold": threshold, "fpr": FPR, "error_rate": wrong.value, "errors": wrong.k, "n": wrong.n}
@@ -232,6 +233,19 @@ def attacked(params: dict[str, Any], inputs: dict[str, Artifact], job: Job) -> O
     return Outcome(tensors | rows.tensors(), facts=facts)
 
 
+def excerpt(params: dict[str, Any], inputs: dict[str, Artifact], job: Job) -> Outcome:
+    """An attack as it is, with the perturbations of the first images of each class alone.
+
+    `kept` (K,) are the rows whose perturbations (K, C, H, W) these are.
+    """
+    whole = inputs["whole"]
+    index, label = whole.tensors["index"], whole.tensors["label"]
+    images = [index[label == c].unique()[: params["per_class"]] for c in label.unique()]
+    kept = torch.isin(index, torch.cat(images)).nonzero().flatten()
+    some = {"perturbation": whole.tensors["perturbation"][kept], "kept": kept}
+    return Outcome(whole.tensors | some, facts=whole.facts)
+
+
 def corrupted(params: dict[str, Any], inputs: dict[str, Artifact], job: Job) -> Outcome:
     """Predictions and distances on corrupted test images, which are made anew wherever they are shown."""
     model = load_model(params, inputs["weights"])
@@ -364,6 +378,7 @@ STEPS = {
     "weights": StepFunction(weights, 1, gpu=True),
     "clean": StepFunction(clean, 1, gpu=True),
     "attacked": StepFunction(attacked, 1, gpu=True),
+    "excerpt": StepFunction(excerpt, 1),
     "sweep": StepFunction(sweep, 1, gpu=True),
     "corrupted": StepFunction(corrupted, 1, gpu=True),
     "health": StepFunction(health, 1, gpu=True),

@@ -39,6 +39,8 @@ TITLES = {
 }
 CAPSULE_MODELS = frozenset({"capsnet", "capsnet_deeper", "capsnet_all", "deepcaps", "michels_capsnet"})
 """Those whose logits are those of capsule lengths; the margin loss trains them."""
+UNCONDITIONAL = frozenset({"cnn_r", "capsnet_all"})
+"""Those whose reconstruction is made from all classes at once."""
 SIZES = ("paper", "compact")
 """Those of every model; some have others for single data sets, see `size_for`."""
 
@@ -88,6 +90,7 @@ __all__ = [
     "MODELS",
     "SIZES",
     "TITLES",
+    "UNCONDITIONAL",
     "CapsNet",
     "CapsNetAll",
     "ConvNet",

@@ -12,9 +12,11 @@ from core.data import SPECS, Dataset
 from core.data.corruptions import CORRUPTIONS, corrupt
 from core.figures.pictures import Picture, frames, grid_words, picture_grid
 from core.figures.style import Record
-from core.images import LEVELS, from_uint8
+from core.images import from_uint8
+from core.kept import attacked_images, kept_rows
 from core.metrics import succeeded, threshold_at
 from core.models import TITLES, ReconstructingNet, build
+from core.models.packing import unpack
 from core.objectives import l2_distance
 from core.papers.drawing import Drawing, NotDrawable, Panel, gather
 from core.papers.stored import Results
@@ -42,8 +44,9 @@ def _undetected(results: Results, dataset: str, target: int) -> Part:
         threshold = threshold_at(clean["validation_distance"], FPR)
         missed = succeeded(found["prediction"], found["label"], found["target"])
         missed &= (found["distance"] <= threshold) & (found["target"] == target)
-        chosen = _draw(missed.nonzero().flatten(), SHOWN)
-        x_adv = _attacked(copy, found, chosen)
+        kept = kept_rows(found)
+        chosen = _draw(kept[missed[kept]], SHOWN)
+        x_adv = attacked_images(copy.test.images, found, chosen)
         empty = [None] * (SHOWN - len(chosen))
         rows.append([*(Picture(image) for image in x_adv), *empty])
         records += [_record(model, found, int(number)) for number in chosen]
@@ -105,9 +108,9 @@ def figure_10(results: Results) -> Drawing:
     """Clean images, attacked ones and their reconstructions, on three data sets."""
     return gather(
         [
-            ("PGD on MNIST", partial(_before_after, results, "mnist", "attack/pgd-targeted")),
+            ("PGD on MNIST", partial(_before_after, results, "mnist", "examples/pgd-targeted")),
             ("R-PGD on Fashion-MNIST", partial(_before_after, results, "fashion_mnist", "matrix")),
-            ("CW on SVHN", partial(_before_after, results, "svhn", "attack/cw-targeted")),
+            ("CW on SVHN", partial(_before_after, results, "svhn", "examples/cw-targeted")),
         ]
     )
 
@@ -115,18 +118,16 @@ def figure_10(results: Results) -> Drawing:
 def _before_after(results: Results, dataset: str, name: str, shown: int = 5) -> Part:
     """Clean images above, then for every model attacked images and what it rebuilds of them."""
     found = {model: results.artifact(dataset, f"{model}/{name}").tensors for model in MODELS}
-    if not all("perturbation" in tensors for tensors in found.values()):
-        raise NotDrawable("its pictures were not kept: the bundle has the perturbations of R-PGD alone")
     copy = _copy(dataset)
     first = found[MODELS[0]]
     # Attacks on all models have the same rows, in the same order.
-    chosen = _draw(torch.arange(len(first["label"])), shown)
+    chosen = _draw(kept_rows(first), shown)
     clean = copy.test.images[first["index"][chosen]]
     rows: list[Row] = [[Picture(image) for image in clean]]
     titles = ["clean"]
     records: list[Record] = []
     for model, tensors in found.items():
-        x_adv = _attacked(copy, tensors, chosen)
+        x_adv = attacked_images(copy.test.images, tensors, chosen)
         _, rebuilt, _ = _look(_network(results, dataset, model)[0], x_adv)
         rows += [[Picture(image) for image in x_adv], [Picture(image) for image in rebuilt]]
         titles += [TITLES[model], "rebuilt"]
@@ -147,14 +148,15 @@ def _all_targets(results: Results, dataset: str, shown: int = 10) -> Part:
     found = results.artifact(dataset, "capsnet/matrix").tensors
     copy = _copy(dataset)
     classes = SPECS[dataset].classes
-    images = _draw(found["index"].unique(), shown)
+    kept = kept_rows(found)
+    images = _draw(found["index"][kept].unique(), shown)
     rows: list[Row] = [[Picture(copy.test.images[int(image)]) for image in images]]
     records: list[Record] = []
     for target in range(len(classes)):
         row: list[Picture | None] = []
         for image in images:
             fits = ((found["index"] == image) & (found["target"] == target)).nonzero().flatten()
-            row.append(Picture(_attacked(copy, found, fits)[0]) if len(fits) else None)
+            row.append(Picture(attacked_images(copy.test.images, found, fits)[0]) if len(fits) else None)
             records += [_record("capsnet", found, int(number)) for number in fits]
         rows.append(row)
     picture = picture_grid(rows, row_titles=["clean", *classes])
@@ -175,12 +177,6 @@ def _draw(numbers: Tensor, count: int) -> Tensor:
     return numbers[order[:count].sort().values]
 
 
-def _attacked(copy: Dataset, tensors: Mapping[str, Tensor], rows: Tensor) -> Tensor:
-    """Attacked images of some rows, (B, C, H, W) uint8."""
-    levels = copy.test.images[tensors["index"][rows]].short() + tensors["perturbation"][rows].short()
-    return levels.clamp(0, LEVELS).to(torch.uint8)
-
-
 def _network(results: Results, dataset: str, model: str) -> tuple[ReconstructingNet, float]:
     """A model with the stored weights, on the CPU, and its threshold."""
     weights = results.artifact(dataset, f"{model}/weights")
@@ -188,7 +184,7 @@ def _network(results: Results, dataset: str, model: str) -> tuple[Reconstructing
     spec = SPECS[dataset]
     network = build(model, spec.shape, len(spec.classes), weights.facts["size"])
     assert isinstance(network, ReconstructingNet)
-    network.load_state_dict({name: value.float() for name, value in weights.tensors.items()})
+    network.load_state_dict(unpack(weights.tensors))
     return network.eval().requires_grad_(False), threshold_at(clean["validation_distance"], FPR)
 
 

@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from core.models import CAPSULE_MODELS, MODELS, SIZES, TITLES, ReconstructingNet, build
+from core.models.packing import pack, unpack
 from core.models.reconstructing import CapsNet, ConvNet
 from core.objectives import reconstruction_distance
 
@@ -119,9 +120,8 @@ def test_weights_survive_float16(name):
     model = build(name, (3, 32, 32), seed=1)
     x = torch.rand(8, 3, 32, 32, generator=torch.Generator().manual_seed(0))
     model.reconstruct(x)  # in training mode, so that there are running means
-    shipped = {key: tensor.half() for key, tensor in model.eval().state_dict().items()}
     again = build(name, (3, 32, 32), seed=2).eval()
-    again.load_state_dict({key: tensor.float() for key, tensor in shipped.items()})
+    again.load_state_dict(unpack(pack(model.eval().state_dict())))
     assert torch.allclose(again(x), model(x), atol=0.05)
     assert torch.allclose(again.reconstruct(x), model.reconstruct(x), atol=0.01)
 
