@@ -7,8 +7,9 @@ from core import data
 from core.attacks import PGD, predict
 from core.detectors import ReconstructionDetector
 from core.metrics import success_rate, undetected_rate
+from precompute.loading import load_model
 from precompute.pipeline import DATASETS, MODELS, experiment, shipped_names
-from precompute.steps import load_model, perturbed
+from precompute.steps import perturbed
 from precompute.store import Store
 
 # Largest error rate on the test set, per data set.

@@ -66,7 +66,7 @@ def test_shuffled_groups_are_near_chance(apart):
 
 
 def test_what_belongs_together_is_shuffled_as_a_whole():
-    """Four tight clusters, two a group: as single points they are far from chance, as clusters they are not."""
+    """Four tight clusters, two a group: as single points they are far from chance, as clusters not."""
     cluster = np.repeat(np.arange(4), 10)
     points = 10 * np.eye(4)[cluster] + 0.1 * rng().normal(size=(40, 4))
     group = cluster % 2
