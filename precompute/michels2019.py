@@ -76,7 +76,7 @@ PROFILES = {
         seeds=(0,),
     ),
     "demo": HowMuch(
-        epochs=None,
+        epochs=6,
         bits=6,
         parts=10,
         per_part=10,
@@ -107,7 +107,7 @@ PROFILES = {
 DATASETS = ("digits", "mnist", "fashion_mnist")
 OVERRIDES: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
     # scikit-learn's digits have 35 or more test images a class.
-    "digits": {"paper": {"attacked": (35, 35)}},
+    "digits": {"demo": {"epochs": None}, "paper": {"epochs": None, "attacked": (35, 35)}},
 }
 # The paper's weight of the squared error, its equal weight of absent classes, its decay.
 LOSSES: Mapping[str, Mapping[str, Any]] = {
