@@ -1,6 +1,7 @@
 """Attacks: frozen dataclasses of hyperparameters, called on a model, images and labels."""
 
 from core.attacks.base import Attack, AttackResult, AttackState, Progress, predict, untouched
+from core.attacks.deepfool import DeepFool
 from core.attacks.gradient import (
     BIM,
     FGSM,
@@ -20,6 +21,7 @@ ATTACKS: dict[str, type[Attack]] = {
     "r-bim": ReconstructiveBIM,
     "r-pgd": ReconstructivePGD,
     "cw": CarliniWagner,
+    "deepfool": DeepFool,
 }
 ATTACK_TITLES = {
     "fgsm": "FGSM",
@@ -29,6 +31,7 @@ ATTACK_TITLES = {
     "r-bim": "R-BIM",
     "r-pgd": "R-PGD",
     "cw": "CW-L2",
+    "deepfool": "DeepFool",
 }
 
 __all__ = [
@@ -41,6 +44,7 @@ __all__ = [
     "AttackResult",
     "AttackState",
     "CarliniWagner",
+    "DeepFool",
     "GradientAttack",
     "Progress",
     "ReconstructiveBIM",
