@@ -214,13 +214,13 @@ def report(
     store: StoreOption = None,
 ) -> None:
     """Set our numbers beside the published ones."""
+    from precompute.report import papers
     from precompute.report import report as rows_of
 
-    rows = rows_of(Store(store))
-    papers = sorted({row["paper"] for row in rows})
-    if paper is not None and paper not in papers:
-        _stop(f"expected a paper among {', '.join(papers)}, got {paper!r}", 2)
-    rows = [row for row in rows if paper in (None, row["paper"])]
+    known, owner = papers(), Store(store)
+    if paper is not None and paper not in known:
+        _stop(f"expected a paper among {', '.join(known)}, got {paper!r}", 2)
+    rows = [row for name in ([paper] if paper else known) for row in rows_of(owner, name)]
     if json_:
         _print_json(rows)
     elif rows:

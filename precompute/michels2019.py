@@ -80,9 +80,9 @@ PROFILES = {
         bits=6,
         parts=10,
         per_part=10,
-        images=200,
+        images=100,
         universal={},
-        transfer=30,
+        transfer=20,
         attacked=(10, 10),
         # A tenth of CW's iterations, hence larger steps and a first c near where successes begin.
         fields={

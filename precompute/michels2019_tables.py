@@ -42,6 +42,8 @@ from precompute.work import Job, Outcome
 POINT = 0.01
 """Largest difference of accuracies at which two models are called comparable."""
 Rows = Iterator[dict[str, Any]]
+Norms = dict[tuple[str, str, str | None], dict[int, float]]
+"""By model, attack and mode: l2 norms of images by their index; of universal perturbations by part, the mean."""
 
 
 def michels2019_results(params: dict[str, Any], inputs: dict[str, Artifact], job: Job) -> Outcome:  # noqa: ARG001
@@ -68,41 +70,38 @@ def accuracies(readings: Artifact) -> Rows:
         yield {"model": name, "attack": None, "mode": None, "metric": "accuracy", **numbers(right)}
 
 
-def norms_of(inputs: Mapping[str, Artifact]) -> dict[tuple[str, str, str | None], pd.Series]:
-    """l2 norms by model, attack and mode: of images by their index, of universal ones by their part.
-
-    The norms of failures are not there.
-    """
-    found: dict[tuple[str, str, str | None], pd.Series] = {}
+def norms_of(inputs: Mapping[str, Artifact]) -> Norms:
+    """All norms but those of failures."""
+    found: Norms = {}
     for name, artifact in inputs.items():
         model, _, what = name.partition("/")
         t = artifact.tensors
         if what == "universal":
-            parts = pd.Series(t["norm_l2"].double().numpy()).groupby(t["part"].numpy())
-            found[model, "universal", None] = parts.mean()
+            parts = {int(part): t["norm_l2"][t["part"] == part] for part in t["part"].unique()}
+            found[model, "universal", None] = {part: float(of.mean()) for part, of in parts.items()}
         elif what.startswith("minimum/"):
             mode = "untargeted" if targets(t) is None else "targeted"
-            values = t["norm_l2"][t["success"]].double().numpy()
-            index = t["index"][t["success"]].numpy()
-            found[model, what.removeprefix("minimum/"), mode] = pd.Series(values, index)
+            values, index = t["norm_l2"][t["success"]].tolist(), t["index"][t["success"]].tolist()
+            found[model, what.removeprefix("minimum/"), mode] = dict(zip(index, values, strict=True))
     return found
 
 
-def norm_rows(norms: Mapping[tuple[str, str, str | None], pd.Series], inputs: Mapping[str, Artifact]) -> Rows:
+def norm_rows(norms: Norms, inputs: Mapping[str, Artifact]) -> Rows:
     """Mean, median and what is not in them, of every attack on every model."""
     for (model, attack, mode), values in norms.items():
         row = {"model": model, "attack": attack, "mode": mode}
         t = inputs[f"{model}/universal" if attack == "universal" else f"{model}/minimum/{attack}"].tensors
         if attack == "universal":
             yield {**row, "metric": "failed", **numbers(rate(~t["reached"]))}
-            every = t["norm_l2"].numpy()
+            every: list[float] = t["norm_l2"].tolist()
         else:
             yield {**row, "metric": "failed", **numbers(rate(~t["success"]))}
             yield {**row, "metric": "already", **numbers(rate(t["already"]))}
-            every = values.to_numpy()
-        for metric, chosen in (("mean_norm", values), ("mean_norm_moved", values[values > 0])):
+            every = list(values.values())
+        moved = [value for value in values.values() if value > 0]
+        for metric, chosen in (("mean_norm", list(values.values())), ("mean_norm_moved", moved)):
             if len(chosen) and not (attack == "universal" and metric != "mean_norm"):
-                found = mean(chosen.to_numpy())
+                found = mean(chosen)
                 n = len(t["norm_l2"]) if attack == "universal" else found.n
                 interval = {"low": max(found.low, 0.0), "high": found.high}
                 yield {**row, "metric": metric, "n": n, "value": found.value, **interval}
@@ -148,7 +147,7 @@ def _count(counts: Tensor, n: int) -> Rate:
     return Rate(round(float(counts.double().mean())), n)
 
 
-def norm_differences(norms: Mapping[tuple[str, str, str | None], pd.Series]) -> Rows:
+def norm_differences(norms: Norms) -> Rows:
     """How much shorter perturbations are on one model than on another, by attack and over all attacks."""
     models = list(dict.fromkeys(model for model, _, _ in norms))
     attacks = list(dict.fromkeys((attack, mode) for _, attack, mode in norms))
@@ -159,10 +158,10 @@ def norm_differences(norms: Mapping[tuple[str, str, str | None], pd.Series]) -> 
                 one, two = norms.get((model, attack, mode)), norms.get((other, attack, mode))
                 if model == other or one is None or two is None:
                     continue
-                both = one.index.intersection(two.index)
+                both = [key for key in one if key in two]
                 if len(both) < 2:
                     continue
-                a, b = two[both].to_numpy(), one[both].to_numpy()
+                a, b = (np.array([norm[key] for key in both]) for norm in (two, one))
                 found = {"attack": attack, "mode": mode, "model": model, "other": other}
                 yield {**found, "metric": "norm_difference", **paired(a, b).record()}
                 if a.mean() > 0:
@@ -177,7 +176,7 @@ def norm_differences(norms: Mapping[tuple[str, str, str | None], pd.Series]) -> 
                 if min(len(universal), len(single)) < 2:
                     continue
                 about = {"attack": "universal", "mode": mode, "model": model, "other": attack}
-                longer = unpaired(universal.to_numpy(), single.to_numpy())
+                longer = unpaired(list(universal.values()), list(single.values()))
                 yield {**about, "metric": "norm_over", **longer.record()}
 
 
