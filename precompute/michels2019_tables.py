@@ -43,7 +43,7 @@ POINT = 0.01
 """Largest difference of accuracies at which two models are called comparable."""
 Rows = Iterator[dict[str, Any]]
 Norms = dict[tuple[str, str, str | None], dict[int, float]]
-"""By model, attack and mode: l2 norms of images by their index; of universal perturbations by part, the mean."""
+"""By model, attack and mode: l2 norms of images by index; of universal perturbations by part, the mean."""
 
 
 def michels2019_results(params: dict[str, Any], inputs: dict[str, Artifact], job: Job) -> Outcome:  # noqa: ARG001

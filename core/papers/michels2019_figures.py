@@ -120,8 +120,8 @@ def _plane(results: Results, dataset: str) -> Part:
     words = (
         f"t-SNE of {len(points)} universal perturbations on {SPECS[dataset].title}, of "
         f"{' and '.join(TITLES[m] for m in MODELS)}. By model the silhouette is {silhouette['value']:.2f} "
-        f"({silhouette['low']:.2f} to {silhouette['high']:.2f}), and {purity['k']:.0f} of {purity['n']:.0f} have "
-        "one of their own model as nearest neighbour."
+        f"({silhouette['low']:.2f} to {silhouette['high']:.2f}), and {purity['k']:.0f} of {purity['n']:.0f} "
+        "have one of their own model as nearest neighbour."
     )
     title = f"{SPECS[dataset].title}, perplexity {facts['perplexities'][row]:g}"
     return [Panel(embedding_chart(points, title), words)], [
