@@ -1,6 +1,7 @@
 """Attacks: frozen dataclasses of hyperparameters, called on a model, images and labels."""
 
 from core.attacks.base import Attack, AttackResult, AttackState, Progress, predict, untouched
+from core.attacks.boundary import Boundary
 from core.attacks.deepfool import DeepFool
 from core.attacks.gradient import (
     BIM,
@@ -22,6 +23,7 @@ ATTACKS: dict[str, type[Attack]] = {
     "r-pgd": ReconstructivePGD,
     "cw": CarliniWagner,
     "deepfool": DeepFool,
+    "boundary": Boundary,
 }
 ATTACK_TITLES = {
     "fgsm": "FGSM",
@@ -32,6 +34,7 @@ ATTACK_TITLES = {
     "r-pgd": "R-PGD",
     "cw": "CW-L2",
     "deepfool": "DeepFool",
+    "boundary": "Boundary",
 }
 
 __all__ = [
@@ -43,6 +46,7 @@ __all__ = [
     "Attack",
     "AttackResult",
     "AttackState",
+    "Boundary",
     "CarliniWagner",
     "DeepFool",
     "GradientAttack",

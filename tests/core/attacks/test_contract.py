@@ -9,6 +9,7 @@ from core.attacks import (
     ATTACKS,
     BIM,
     PGD,
+    Boundary,
     CarliniWagner,
     DeepFool,
     GradientAttack,
@@ -25,6 +26,8 @@ def small(kind, **changes):
     """An attack that takes a few iterations, and that works on `tiny`."""
     if kind is CarliniWagner:
         return kind(**{"steps": 5, "searches": 3, "initial_c": 1.0, "learning_rate": 0.1, **changes})
+    if kind is Boundary:
+        return kind(**{"steps": 60, "halvings": 4, **changes})
     if kind is DeepFool:
         return kind(**{"steps": 40, "max_step": 0.1, **changes})
     steps = {} if kind.__name__.endswith("FGSM") else {"steps": 5}
