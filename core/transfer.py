@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from core.attacks import predict
+from core.attacks import perturb, predict
 from core.figures.style import numbers
 from core.metrics import Rate, rate, succeeded
 from core.objectives import Classifier
@@ -54,7 +54,7 @@ def universal_effect(
         label: True classes, (N,).
     Returns: Whether each image is read rightly with the perturbation, (N,) bool on the CPU; and the classes.
     """
-    parts = [predict(model, (part + perturbation).clamp(0, 1), batch_size) for part in x.split(batch_size)]
+    parts = [predict(model, perturb(part, perturbation), batch_size) for part in x.split(batch_size)]
     seen = torch.cat(parts).cpu()
     return seen == label.cpu(), seen
 

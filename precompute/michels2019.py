@@ -34,7 +34,7 @@ class HowMuch:
         bits: Of the stored weights of the paper's two models; None for float16.
         parts, per_part: The test set is cut into so many parts, and so many universal perturbations are made
             from each.
-        images: Of a part, at most; None for all.
+        part_images: Of a part, at most; None for all.
         universal: Fields of the universal perturbation; those left out are the paper's.
         transfer: Test images of each class on which universal perturbations are tried; None for all.
         attacked: Test images of each class for CW, and for the other attacks.
@@ -46,7 +46,7 @@ class HowMuch:
     bits: int | None
     parts: int
     per_part: int
-    images: int | None
+    part_images: int | None
     universal: dict[str, Any]
     transfer: int | None
     attacked: tuple[int, int]
@@ -62,7 +62,7 @@ PROFILES = {
         bits=6,
         parts=2,
         per_part=2,
-        images=20,
+        part_images=20,
         universal={"steps": 3},
         transfer=2,
         attacked=(1, 1),
@@ -80,8 +80,8 @@ PROFILES = {
         bits=6,
         parts=10,
         per_part=10,
-        images=100,
-        universal={},
+        part_images=100,
+        universal={"every": 5},
         transfer=20,
         attacked=(10, 10),
         # A tenth of CW's iterations, hence larger steps and a first c near where successes begin.
@@ -97,7 +97,7 @@ PROFILES = {
         bits=None,
         parts=10,
         per_part=10,
-        images=None,
+        part_images=None,
         universal={},
         transfer=None,
         attacked=(50, 100),
@@ -167,7 +167,7 @@ def michels2019_steps(
             "size": sizes[model],
             "parts": how.parts,
             "per_part": how.per_part,
-            "images": how.images,
+            "part_images": how.part_images,
             "fields": how.universal,
             "seed": 0,
         }

@@ -76,6 +76,8 @@ def norms_of(inputs: Mapping[str, Artifact]) -> Norms:
     for name, artifact in inputs.items():
         model, _, what = name.partition("/")
         t = artifact.tensors
+        if model == "transfer":
+            continue
         if what == "universal":
             parts = {int(part): t["norm_l2"][t["part"] == part] for part in t["part"].unique()}
             found[model, "universal", None] = {part: float(of.mean()) for part, of in parts.items()}
@@ -100,7 +102,8 @@ def norm_rows(norms: Norms, inputs: Mapping[str, Artifact]) -> Rows:
             every = list(values.values())
         moved = [value for value in values.values() if value > 0]
         for metric, chosen in (("mean_norm", list(values.values())), ("mean_norm_moved", moved)):
-            if len(chosen) and not (attack == "universal" and metric != "mean_norm"):
+            # Of one value alone there is no interval.
+            if len(chosen) > 1 and not (attack == "universal" and metric != "mean_norm"):
                 found = mean(chosen)
                 n = len(t["norm_l2"]) if attack == "universal" else found.n
                 interval = {"low": max(found.low, 0.0), "high": found.high}

@@ -8,7 +8,7 @@ Artifacts. N perturbations, T models, S sources among them, n test images; "leve
     iterations (N,) int64; reached (N,) bool: whether accuracy fell below the threshold within the budget.
     accuracy (N,) float32: with the stored perturbation, on the images that it is from.
     norm_l2, norm_linf (N,) float32: in pixel units, where an image reaches from 0 to 1.
-    Facts: attack, fields, parts, per_part, images (of a part), threshold, seed, device, gradients.
+    Facts: attack, fields, parts, per_part, part_images (of a part, at most), seed, device, gradients.
 
 `transfer/universal`
     right (S, N, T) int32: how many of the n images model t reads rightly with perturbation i of source s.
@@ -27,8 +27,7 @@ import torch
 from torch import Tensor
 
 from core import data
-from core.attacks import predict
-from core.attacks.universal import UniversalPerturbation
+from core.attacks import AveragedUniversal, predict
 from core.images import LEVELS
 from core.runtime import describe, device, gradient_precision
 from core.selection import select
@@ -54,30 +53,30 @@ def universal(params: dict[str, Any], inputs: dict[str, Artifact], job: Job) -> 
     """Universal perturbations from every part of the test set."""
     model = load_network(params, inputs["weights"])
     test = data.load(params["dataset"]).test
-    attack = UniversalPerturbation(**params["fields"])
+    attack = AveragedUniversal(**params["fields"])
     where, count = device(), params["per_part"]
     found: list[dict[str, Tensor]] = []
     for part, index in enumerate(parts_of(len(test), params["parts"], params["seed"])):
         shard = job.workspace.shard(f"part-{part}")
         tensors = shard.load()
         if tensors is None:
-            index = index[: params["images"]]
+            index = index[: params["part_images"]]
 
             def on_step(progress: Any, part: int = part) -> None:
                 job.progress(part + progress.step / progress.total, params["parts"], f"part {part + 1}")
 
             x, label = test.x(index).to(where), test.labels[index].to(where)
-            result = attack(
-                model, x, label, count=count, index=index, seed=params["seed"] + part, on_step=on_step
-            )
+            everything = [torch.arange(len(index))] * count
+            seeds = [params["seed"] + part * count + number for number in range(count)]
+            result = attack(model, x, label, parts=everything, seeds=seeds, on_step=on_step)
             levels = (result.perturbation * LEVELS).round()
             right = [universal_effect(model, delta / LEVELS, x, label)[0] for delta in levels]
             tensors = {
                 "perturbation": levels.to(torch.int16).cpu(),
                 "part": torch.full((count,), part),
                 "number": torch.arange(count),
-                "iterations": result.steps.long().cpu(),
-                "reached": result.success.cpu(),
+                "iterations": result.iterations.cpu(),
+                "reached": result.reached.cpu(),
                 "accuracy": torch.stack([r.float().mean() for r in right]),
             }
             shard.save(tensors)
@@ -89,9 +88,9 @@ def universal(params: dict[str, Any], inputs: dict[str, Artifact], job: Job) -> 
     tensors["norm_l2"] = delta.flatten(1).norm(dim=1)
     tensors["norm_linf"] = delta.flatten(1).abs().amax(1)
     facts = {
-        "attack": "universal",
+        "attack": "averaged",
         **{name: params[name] for name in ("fields", "parts", "per_part", "seed")},
-        "images": min(len(test) // params["parts"], params["images"] or len(test)),
+        "part_images": min(len(test) // params["parts"], params["part_images"] or len(test)),
         "device": describe(where),
         "gradients": str(gradient_precision(where)).removeprefix("torch."),
     }
