@@ -1,13 +1,14 @@
 """The steps of an experiment: thin calls to core, each with a version, raised when its results change."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from core import data
-from core.attacks import ATTACKS, Attack, Progress, predict
+from core.attacks import ATTACKS, Attack, Boundary, Progress, predict, starting_points
 from core.data.corruptions import corrupt
 from core.detectors import ReconstructionDetector
 from core.images import LEVELS, from_uint8, to_uint8
@@ -132,7 +133,8 @@ def attack_rows(
         span: Which part of the step's progress this is: (number, of how many).
     Returns: perturbation (N, C, H, W), prediction and distance (N,) of the *8-bit* adversarial images.
         Attacks that minimise a norm end just past the border, from where rounding takes many back: their
-        prediction and distance are those of the float32 images, and `size`, in that norm, is there too.
+        prediction and distance are those of the float32 images, and `size`, in that norm, is there too; of
+        the boundary attack `queries` as well.
     """
     detector = ReconstructionDetector(model)
     parts: list[dict[str, Tensor]] = []
@@ -182,6 +184,10 @@ def attack_shard(
     images = dataset.test.images[rows.index]
     x = dataset.test.x(rows.index).to(where)
     target = None if rows.target is None else rows.target.to(where)
+    if isinstance(attack, Boundary) and rows.target is not None and attack.starts is None:
+        known = dataset.validation
+        starts = starting_points(known.images, known.labels, rows.target, rows.index)
+        attack = replace(attack, starts=from_uint8(starts).to(where))
     result = attack(
         seen, x, rows.label.to(where), target=target, index=rows.index, seed=seed, on_step=on_step
     )
@@ -196,7 +202,11 @@ def attack_shard(
         "prediction": predict(model, x_adv).cpu(),
         "distance": detector.score(x_adv).cpu(),
     }
-    return found if bound is not None else {**found, "size": result.distance.cpu()}
+    if bound is None:
+        found["size"] = result.distance.cpu()
+    if isinstance(attack, Boundary):
+        found["queries"] = result.queries
+    return found
 
 
 def attacked(params: dict[str, Any], inputs: dict[str, Artifact], job: Job) -> Outcome:

@@ -1,7 +1,7 @@
 """Attacks: frozen dataclasses of hyperparameters, called on a model, images and labels."""
 
 from core.attacks.base import Attack, AttackResult, AttackState, Progress, predict, untouched
-from core.attacks.boundary import Boundary
+from core.attacks.boundary import Boundary, starting_points
 from core.attacks.deepfool import DeepFool
 from core.attacks.gradient import (
     BIM,
@@ -13,6 +13,7 @@ from core.attacks.gradient import (
     ReconstructivePGD,
 )
 from core.attacks.minimum_norm import CarliniWagner
+from core.attacks.universal import AveragedUniversal, BoundedUniversal, Universal, UniversalResult, perturb
 
 ATTACKS: dict[str, type[Attack]] = {
     "fgsm": FGSM,
@@ -36,6 +37,8 @@ ATTACK_TITLES = {
     "deepfool": "DeepFool",
     "boundary": "Boundary",
 }
+UNIVERSAL: dict[str, type[Universal]] = {"averaged": AveragedUniversal, "bounded": BoundedUniversal}
+"""Those that make one perturbation for many images; they are called otherwise, see `Universal`."""
 
 __all__ = [
     "ATTACKS",
@@ -43,10 +46,13 @@ __all__ = [
     "BIM",
     "FGSM",
     "PGD",
+    "UNIVERSAL",
     "Attack",
     "AttackResult",
     "AttackState",
+    "AveragedUniversal",
     "Boundary",
+    "BoundedUniversal",
     "CarliniWagner",
     "DeepFool",
     "GradientAttack",
@@ -54,6 +60,10 @@ __all__ = [
     "ReconstructiveBIM",
     "ReconstructiveFGSM",
     "ReconstructivePGD",
+    "Universal",
+    "UniversalResult",
+    "perturb",
     "predict",
+    "starting_points",
     "untouched",
 ]

@@ -304,7 +304,7 @@ class Attack(ABC):
             if done < last:  # its examples need no more
                 yield Progress(last, len(starts) * self.iterations)
 
-    def rows(self, rows: slice, count: int) -> Self:
+    def rows(self, rows: slice | Tensor, count: int) -> Self:
         """This attack for some rows of a batch of `count`: fields with one value per example are cut."""
         cut = {
             f.name: value[rows]

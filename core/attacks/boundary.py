@@ -132,7 +132,7 @@ class Boundary(Attack):
         walk = Walk(self.rows(at, len(already)), problem[at], seed)
         yield AttackState(0, self.steps, x_adv.clone(), queries.clone(), queries.clone())
         for step in range(1, self.steps + 1):
-            if step % LOOK == 1 or LOOK == 1:
+            if step % LOOK == 1:
                 keep = torch.nonzero(walk.phase != Phase.DONE).flatten()
                 at, walk = at[keep.cpu()], walk.only(keep)
             if not len(at):
@@ -272,6 +272,26 @@ class Walk:
         then = torch.where(ended, Phase.RETREAT, then)
         done = (phase == Phase.RETREAT) | (self.asked >= attack.steps)
         self.phase = torch.where(done, Phase.DONE, then)
+
+
+def starting_points(images: Tensor, labels: Tensor, target: Tensor, index: Tensor) -> Tensor:
+    """An image of each target class to start from, chosen by the key of the example's randomness.
+
+    Args:
+        images: To choose among, (N, C, H, W).
+        labels: Their classes, (N,).
+        target: Classes wanted, (B,).
+        index: Keys, (B,).
+    Returns: Images (B, C, H, W).
+    Raises: ValueError: for a class of which there is no image.
+    """
+    rows: list[Tensor] = []
+    for goal, key in zip(target.tolist(), index.tolist(), strict=True):
+        there = torch.nonzero(labels == goal).flatten()
+        if not len(there):
+            raise ValueError(f"expected an image of class {goal} to start from, got none")
+        rows.append(there[key % len(there)])
+    return images[torch.stack(rows)]
 
 
 def wide(value: Tensor) -> Tensor:
