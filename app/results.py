@@ -14,7 +14,7 @@ from app.ui.verdict import Outcome, Verdict
 from core.attacks import ATTACK_TITLES
 from core.data import Dataset
 from core.health import Check, checks_of
-from core.images import from_uint8, to_uint8
+from core.images import LEVELS, from_uint8, to_uint8
 from core.kept import attacked_images, kept_rows
 from core.metrics import Rate, succeeded, success_rate, threshold_at, undetected_rate
 from core.models import TITLES, ReconstructingNet
@@ -123,6 +123,13 @@ class Attacked:
         return [kinds[number] for number in code.tolist()]
 
 
+def epsilon_words(epsilon: float) -> str:
+    """As papers write it: "0.3", but "8/255"."""
+    levels = epsilon * LEVELS
+    is_round = abs(1000 * epsilon - round(1000 * epsilon)) < 1e-9
+    return f"{epsilon:g}" if is_round or abs(levels - round(levels)) > 1e-6 else f"{levels:.0f}/{LEVELS}"
+
+
 def attack_words(facts: dict[str, Any], *, targeted: bool, with_beta: bool = True) -> str:
     """An attack in a few words: "targeted R-PGD, ε = 0.3, 200 steps of 0.01, β = 0.5"."""
     fields = facts.get("fields", {})
@@ -130,7 +137,7 @@ def attack_words(facts: dict[str, Any], *, targeted: bool, with_beta: bool = Tru
         f"{'targeted' if targeted else 'untargeted'} {ATTACK_TITLES.get(facts['attack'], facts['attack'])}"
     ]
     if "epsilon" in fields:
-        words.append(f"ε = {fields['epsilon']:g}")
+        words.append(f"ε = {epsilon_words(fields['epsilon'])}")
     if "searches" in fields:
         words.append(f"{fields['searches']} searches of {fields.get('steps', 1000)} steps")
     elif "steps" in fields:

@@ -9,10 +9,10 @@ from torch import nn
 
 from app import url
 from core import data, models
-from core.data import SPECS, Dataset
+from core.data import SPECS, DataError, Dataset
 from core.models.packing import unpack
 from core.runtime import configure, device
-from precompute.store import Bundle, Store, default_url
+from precompute.store import BEST_FIRST, Bundle, Store, default_url
 
 # Denormal numbers make routing several times slower on a CPU. The flag belongs to the thread, and every
 # session runs in threads of its own, hence the call in `accelerator` too.
@@ -33,12 +33,29 @@ def bundles() -> list[tuple[str, str]]:
 def bundle(dataset: str) -> Bundle | None:
     """The bundle of a data set: of the profile chosen in the address, else the best there is.
 
+    Of several, one that is about the local copy's images comes first.
+
     Raises: CorruptArtifact.
     """
     chosen = st.session_state.get("profile")
     if (dataset, chosen) not in bundles():
         chosen = None
-    return _store(default_url()).bundle(dataset, chosen)
+    found = _store(default_url()).bundle(dataset, chosen)
+    if found and not fits(found):
+        others = [b for b in _bundles(default_url()) if b.dataset == dataset and fits(b)]
+        others = [b for b in others if b.profile == (chosen or b.profile)]
+        found = min(others, key=lambda b: BEST_FIRST.index(b.profile), default=found)
+    return found
+
+
+def fits(bundle: Bundle) -> bool:
+    """Whether a bundle is about the images of the local copy, where there is one that is whole."""
+    about = bundle.facts.get("digest")
+    try:
+        absent = about is None or not data.is_available(bundle.dataset)
+        return absent or about == data.fingerprint(bundle.dataset)
+    except DataError:
+        return True  # whoever reads the copy says what is the matter with it
 
 
 def dataset(name: str) -> Dataset | None:

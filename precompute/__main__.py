@@ -56,7 +56,9 @@ StoreOption = Annotated[
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 ProfileOption = Annotated[str, typer.Option("--profile", help="smoke, demo or paper.")]
-DatasetArgument = Annotated[str, typer.Argument(metavar="DATASET", help="digits, mnist or fashion_mnist.")]
+DatasetArgument = Annotated[
+    str, typer.Argument(metavar="DATASET", help="digits, mnist, fashion_mnist, svhn or cifar10.")
+]
 
 
 @app.command()

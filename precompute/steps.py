@@ -20,6 +20,7 @@ from core.selection import Rows, select
 from core.training import Adversary, Recipe, train
 from precompute.artifact import Artifact
 from precompute.embedding import embed
+from precompute.excerpts import excerpt
 from precompute.loading import load_model
 from precompute.michels2019_tables import michels2019_results
 from precompute.minimum import adversarial, minimum, transfer
@@ -235,19 +236,6 @@ def attacked(params: dict[str, Any], inputs: dict[str, Artifact], job: Job) -> O
         "gradients": str(gradient_precision(device())).removeprefix("torch."),
     }
     return Outcome(tensors | rows.tensors(), facts=facts)
-
-
-def excerpt(params: dict[str, Any], inputs: dict[str, Artifact], job: Job) -> Outcome:
-    """An attack as it is, with the perturbations of the first images of each class alone.
-
-    `kept` (K,) are the rows whose perturbations (K, C, H, W) these are.
-    """
-    whole = inputs["whole"]
-    index, label = whole.tensors["index"], whole.tensors["label"]
-    images = [index[label == c].unique()[: params["per_class"]] for c in label.unique()]
-    kept = torch.isin(index, torch.cat(images)).nonzero().flatten()
-    some = {"perturbation": whole.tensors["perturbation"][kept], "kept": kept}
-    return Outcome(whole.tensors | some, facts=whole.facts)
 
 
 def corrupted(params: dict[str, Any], inputs: dict[str, Artifact], job: Job) -> Outcome:

@@ -19,7 +19,7 @@ class Opened:
 
     Attributes:
         spec: Of the chosen data set.
-        dataset: The data set, or None without a local copy.
+        dataset: The data set, or None without a local copy of the images that the results are about.
         bundle: The results.
         models: Names of the models that have what the page needs.
         fpr: The false-positive rate chosen in the sidebar.
@@ -30,6 +30,15 @@ class Opened:
     bundle: Bundle
     models: tuple[str, ...]
     fpr: float
+
+    def offer_pictures(self) -> None:
+        """Where there are no pictures, say why and what to do."""
+        if self.dataset is None:
+            local = state.dataset(self.spec.name)
+            if local is None:
+                notices.offer_download(self.spec.name)
+            else:
+                notices.other_copy(self.bundle, local)
 
     def clean(self, model: str) -> Clean:
         """The clean distances of a model."""
@@ -73,5 +82,7 @@ def open_page(title: str, intro: str, *, needs: str) -> Opened:
         st.stop()
     models = tuple(m for m in TITLES if f"{m}/{needs}" in bundle and f"{m}/clean" in bundle)
     if not models:
-        bundle.load(f"capsnet/{needs}", only=())  # says what is missing and how to build it
-    return Opened(SPECS[name], state.dataset(name), bundle, models, state.fpr())
+        first = next(iter(bundle.facts.get("models", ())), "capsnet")
+        bundle.load(f"{first}/{needs}", only=())  # says what is missing and how to build it
+    local = state.dataset(name)
+    return Opened(SPECS[name], local if state.fits(bundle) else None, bundle, models, state.fpr())

@@ -258,8 +258,7 @@ def main() -> None:
     if complete:
         compare_models(page, measure)
         records = show_judges(page)
-        if page.dataset is None:
-            notices.offer_download(page.spec.name)
+        page.offer_pictures()
         undetected = coherence.judged(page.bundle, model).undetected(attack, page.threshold(model))
         show_examples(page, attack, undetected, pair)
         if records:

@@ -210,8 +210,7 @@ def main() -> None:
     page = open_page("Gallery", INTRO, needs="matrix")
     choice = choose(page)
     url.show_corrections()
-    if page.dataset is None:
-        notices.offer_download(page.spec.name)
+    page.offer_pictures()
     every = candidates(page, choice)
     if choice.source is not None and choice.source == choice.target:
         st.info(

@@ -209,8 +209,7 @@ def main() -> None:
             cells = show_matrix(page, attack, measure, style, pair)
         threshold = {"model": attack.title, "fpr": page.fpr, "threshold": page.threshold(attack.model)}
         records += [{"measure": measure, **threshold, **cell.record()} for cell in cells]
-    if page.dataset is None:
-        notices.offer_download(page.spec.name)
+    page.offer_pictures()
     show_pair(page, attacks, pair)
     offer_csv(f"{measure}s (CSV)", lambda: records, f"{page.spec.name}-matrix", page.about)
     status_line(

@@ -9,6 +9,8 @@ SCALE = ":scale"
 """Ends the name of the scale of the tensor before it."""
 LEAST = 1024
 """Elements from which a tensor is worth a scale."""
+SHARES = tuple(share / 20 for share in range(20, 9, -1))
+"""Of a channel's largest weight: what the largest multiple of its scale may stand for."""
 
 
 def pack(state: Mapping[str, Tensor], bits: int | None = None) -> dict[str, Tensor]:
@@ -17,7 +19,8 @@ def pack(state: Mapping[str, Tensor], bits: int | None = None) -> dict[str, Tens
     Biases, norms and other small tensors become float16; so does everything when no bits are given. Larger
     ones become the nearest whole multiples of a scale, as int8, up to 2^(bits - 1) - 1 times it. A scale
     belongs to an output channel: the first dimension of a matrix or convolution, a class's output dimension
-    in routing's (J, I * P, D).
+    in routing's (J, I * P, D). It is the one of `SHARES` with the least squared error: a few weights far out
+    would cost all others their precision.
 
     Args:
         state: Of a module.
@@ -31,13 +34,28 @@ def pack(state: Mapping[str, Tensor], bits: int | None = None) -> dict[str, Tens
         if bits is None or tensor.ndim < 2 or tensor.numel() < LEAST or not tensor.is_floating_point():
             found[name] = tensor.half()
             continue
-        levels = 2 ** (bits - 1) - 1
-        within = (1,) if tensor.ndim == 3 else tuple(range(1, tensor.ndim))
-        scale = tensor.abs().amax(within, keepdim=True).float() / levels
-        scale = scale.clamp_min(torch.finfo(torch.float32).tiny)  # a channel of zeros stays one
-        found[name] = (tensor / scale).round().clamp(-levels, levels).to(torch.int8)
-        found[name + SCALE] = scale
+        found[name + SCALE] = scale = best_scale(tensor.float(), 2 ** (bits - 1) - 1)
+        found[name] = multiples(tensor, scale, 2 ** (bits - 1) - 1).to(torch.int8)
     return found
+
+
+def multiples(tensor: Tensor, scale: Tensor, levels: int) -> Tensor:
+    """Nearest multiples of a scale, at most `levels` times it."""
+    return (tensor / scale).round().clamp(-levels, levels)
+
+
+def best_scale(tensor: Tensor, levels: int) -> Tensor:
+    """The scale of each output channel, as many dimensions as the tensor, with 1 where it is shared."""
+    within = (1,) if tensor.ndim == 3 else tuple(range(1, tensor.ndim))
+    # A channel of zeros stays one: nothing is divided by zero.
+    largest = tensor.abs().amax(within, keepdim=True).clamp_min(torch.finfo(torch.float32).tiny * levels)
+    scales = [largest * share / levels for share in SHARES]
+    errors = [
+        (multiples(tensor, scale, levels) * scale - tensor).square().sum(within, keepdim=True)
+        for scale in scales
+    ]
+    least = torch.stack(errors).argmin(0, keepdim=True)
+    return torch.stack(scales).gather(0, least)[0]
 
 
 def unpack(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -34,8 +34,7 @@ def figure_5(results: Results) -> Drawing:
 
 
 def _undetected(results: Results, dataset: str, target: int) -> Part:
-    results.bundle(dataset)  # says what is missing
-    copy = _copy(dataset)
+    copy = _copy(results, dataset)
     rows: list[Row] = []
     records: list[Record] = []
     for model in MODELS:
@@ -73,8 +72,7 @@ def figure_8(results: Results) -> Drawing:
 
 def _corrupted(results: Results, names: Sequence[str]) -> Part:
     """One test image a corruption, each of another class; below it what every model rebuilds."""
-    results.bundle("mnist")  # says what is missing
-    test = _copy("mnist").test
+    test = _copy(results, "mnist").test
     # The first test image of every class in turn: chosen by rule, not for its looks.
     index = [int((test.labels == number % 10).nonzero()[0]) for number in range(len(names))]
     parts = [corrupt(test.images[[i]], name, [i]) for i, name in zip(index, names, strict=True)]
@@ -118,7 +116,7 @@ def figure_10(results: Results) -> Drawing:
 def _before_after(results: Results, dataset: str, name: str, shown: int = 5) -> Part:
     """Clean images above, then for every model attacked images and what it rebuilds of them."""
     found = {model: results.artifact(dataset, f"{model}/{name}").tensors for model in MODELS}
-    copy = _copy(dataset)
+    copy = _copy(results, dataset)
     first = found[MODELS[0]]
     # Attacks on all models have the same rows, in the same order.
     chosen = _draw(kept_rows(first), shown)
@@ -146,7 +144,7 @@ def figure_11(results: Results) -> Drawing:
 def _all_targets(results: Results, dataset: str, shown: int = 10) -> Part:
     """Images side by side; below each what became of it under every target, in class order."""
     found = results.artifact(dataset, "capsnet/matrix").tensors
-    copy = _copy(dataset)
+    copy = _copy(results, dataset)
     classes = SPECS[dataset].classes
     kept = kept_rows(found)
     images = _draw(found["index"][kept].unique(), shown)
@@ -164,11 +162,15 @@ def _all_targets(results: Results, dataset: str, shown: int = 10) -> Part:
     return [Panel(picture, grid_words(rows, what))], [{"dataset": dataset, **record} for record in records]
 
 
-def _copy(dataset: str) -> Dataset:
-    """The local copy. Raises NotDrawable: when there is none."""
+def _copy(results: Results, dataset: str) -> Dataset:
+    """The local copy. Raises NotDrawable: when there is none, or one with other images than the results'."""
+    facts, title = results.bundle(dataset).facts, SPECS[dataset].title
     if not data.is_available(dataset):
-        raise NotDrawable(f"its pictures need a copy of {SPECS[dataset].title} of your own")
-    return data.load(dataset)
+        raise NotDrawable(f"its pictures need a copy of {title} of your own")
+    found = data.load(dataset)
+    if facts.get("digest") not in (None, found.digest):
+        raise NotDrawable(f"its pictures need the copy of {title} that it is about: {facts.get('data_copy')}")
+    return found
 
 
 def _draw(numbers: Tensor, count: int) -> Tensor:

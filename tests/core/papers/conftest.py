@@ -88,7 +88,7 @@ def svhn(monkeypatch: pytest.MonkeyPatch) -> FakeBundle:
     images = torch.zeros(20, 3, 8, 8, dtype=torch.uint8)
     monkeypatch.setattr(
         "core.papers.qin2020_pictures._copy",
-        lambda name: SimpleNamespace(test=SimpleNamespace(images=images)),
+        lambda results, name: SimpleNamespace(test=SimpleNamespace(images=images)),
     )
     artifacts = {}
     for model in MODELS:
