@@ -51,8 +51,8 @@ class HowMuch:
     transfer: int | None
     attacked: tuple[int, int]
     fields: Mapping[str, dict[str, Any]] = field(default_factory=dict[str, dict[str, Any]])
-    perplexities: tuple[float, ...] = (5, 15, 30, 50)
-    neighbours: tuple[int, ...] = (5, 15, 30, 50)
+    perplexities: tuple[float, ...] = (5, 15, 30)
+    neighbours: tuple[int, ...] = (5, 15, 30)
     seeds: tuple[int, ...] = (0, 1, 2)
 
 
@@ -80,8 +80,8 @@ PROFILES = {
         bits=6,
         parts=10,
         per_part=10,
-        part_images=100,
-        universal={"every": 5},
+        part_images=64,
+        universal={"images": 32, "every": 5},
         transfer=20,
         attacked=(10, 10),
         # A tenth of CW's iterations, hence larger steps and a first c near where successes begin.

@@ -126,8 +126,8 @@ TRANSFER = (
 CLUSTERS = (
     Claim(
         "models-apart",
-        "Universal perturbations of CapsNet and ConvNet are inherently different: they lie apart, as they are "
-        "and in the plane.",
+        "Universal perturbations of CapsNet and ConvNet are inherently different: they lie apart, as they "
+        "are and in the plane.",
         "Fig. 2; section 4.3",
         "separation",
         (
