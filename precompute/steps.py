@@ -14,29 +14,24 @@ from core.detectors import ReconstructionDetector
 from core.images import LEVELS, from_uint8, to_uint8
 from core.metrics import rate, succeeded, success_rate, undetected_rate
 from core.models import ReconstructingNet, build
-from core.models.packing import pack, unpack
+from core.models.packing import pack
 from core.runtime import configure, describe, device, gradient_precision
 from core.selection import Rows, select
 from core.training import Adversary, Recipe, train
 from precompute.artifact import Artifact
+from precompute.embedding import embed
+from precompute.excerpts import excerpt
+from precompute.loading import load_model
+from precompute.michels2019_tables import michels2019_results
+from precompute.minimum import adversarial, minimum, transfer
+from precompute.readings import readings
+from precompute.universal import universal, universal_transfer
 from precompute.work import Job, Outcome, StepFunction
 
 SHARD = 50
 """Rows a shard: what a kill costs at most."""
 
 FPR = 0.05
-
-
-def load_model(params: Mapping[str, Any], weights: Artifact) -> ReconstructingNet:
-    """The shipped weights as a float32 model on the device, ready to be attacked."""
-    configure()
-    shape = data.spec(params["dataset"]).shape
-    model = build(params["model"], shape, size=params["size"])
-    model.load_state_dict(unpack(weights.tensors))
-    model.to(device=device(), memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue] - torch's own
-    model.eval().requires_grad_(False)
-    assert isinstance(model, ReconstructingNet)
-    return model
 
 
 def weights(params: dict[str, Any], inputs: dict[str, Artifact], job: Job) -> Outcome:
@@ -243,19 +238,6 @@ def attacked(params: dict[str, Any], inputs: dict[str, Artifact], job: Job) -> O
     return Outcome(tensors | rows.tensors(), facts=facts)
 
 
-def excerpt(params: dict[str, Any], inputs: dict[str, Artifact], job: Job) -> Outcome:
-    """An attack as it is, with the perturbations of the first images of each class alone.
-
-    `kept` (K,) are the rows whose perturbations (K, C, H, W) these are.
-    """
-    whole = inputs["whole"]
-    index, label = whole.tensors["index"], whole.tensors["label"]
-    images = [index[label == c].unique()[: params["per_class"]] for c in label.unique()]
-    kept = torch.isin(index, torch.cat(images)).nonzero().flatten()
-    some = {"perturbation": whole.tensors["perturbation"][kept], "kept": kept}
-    return Outcome(whole.tensors | some, facts=whole.facts)
-
-
 def corrupted(params: dict[str, Any], inputs: dict[str, Artifact], job: Job) -> Outcome:
     """Predictions and distances on corrupted test images, which are made anew wherever they are shown."""
     model = load_model(params, inputs["weights"])
@@ -397,4 +379,12 @@ STEPS = {
     "similarity": StepFunction(similarity, 1),
     "judged": StepFunction(judged, 1),
     "results": StepFunction(results, 1),
+    "readings": StepFunction(readings, 1, gpu=True),
+    "universal": StepFunction(universal, 1, gpu=True),
+    "universal_transfer": StepFunction(universal_transfer, 1, gpu=True),
+    "adversarial": StepFunction(adversarial, 1, gpu=True),
+    "minimum": StepFunction(minimum, 1),
+    "transfer": StepFunction(transfer, 1, gpu=True),
+    "embedding": StepFunction(embed, 1),
+    "michels2019": StepFunction(michels2019_results, 1),
 }

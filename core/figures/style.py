@@ -22,6 +22,8 @@ MODEL_COLOURS = {
     "Deeper CapsNet": "#9A7DE0",
     "CapsNet All": "#8C9A1F",
     "DeepCaps": "#2E7D4F",
+    "Michels ConvNet": "#1B87B8",
+    "Michels CapsNet": "#B3409E",
 }
 """By title, in the order in which models are listed."""
 
@@ -34,6 +36,8 @@ MODEL_SHAPES = {
     "Deeper CapsNet": "cross",
     "CapsNet All": "triangle-right",
     "DeepCaps": "triangle-left",
+    "Michels ConvNet": "diamond",
+    "Michels CapsNet": "circle",
 }
 
 ACCESS_COLOURS = {"white box": "#AA4499", "black box": "#6B7280"}

@@ -213,6 +213,22 @@ def test_export_writes_what_ships(cli, tmp_path):
     assert bundle["total"].facts == {"total": 670}
 
 
+def test_what_ships_can_be_built_alone_and_goes_on_from_what_shipped(cli, tmp_path, monkeypatch):
+    result = cli("build", "toy", "--profile", "smoke", "--shipped")
+    assert result.exit_code == 0
+    assert list(cli.store.bundle("toy").names) == ["total"]
+    shelf = tmp_path / "ship"
+    cli("export", "toy", shelf / "toy", "--profile", "smoke")
+    monkeypatch.setattr("precompute.store.SHIPPED", shelf)
+    monkeypatch.setenv("CAPSIGHT_STORE", str(tmp_path / "other"))
+    again = cli("build", "toy", "--profile", "smoke", "--shipped")
+    assert "toy smoke: 0 built, 1 there already" in again.stderr
+    before = {path: path.read_bytes() for path in shelf.rglob("*") if path.is_file()}
+    cli("build", "toy", "--profile", "smoke")  # names the bundle, whose artifacts shipped
+    assert cli("export", "toy", shelf / "toy", "--profile", "smoke").exit_code == 0
+    assert {path: path.read_bytes() for path in shelf.rglob("*") if path.is_file()} == before
+
+
 def test_build_with_nothing_to_do_imports_nothing_slow(cli, processes):
     cli("build", "toy", "--profile", "smoke")
     before = os.times().children_user

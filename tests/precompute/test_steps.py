@@ -13,7 +13,8 @@ from core.models.packing import SCALE
 from core.selection import select
 from precompute.artifact import Artifact
 from precompute.files import Folder
-from precompute.steps import STEPS, attack_rows, eight_bit, load_model, perturbed
+from precompute.loading import load_model
+from precompute.steps import STEPS, attack_rows, eight_bit, perturbed
 from precompute.work import Job, Stopped
 from precompute.workspace import Workspace
 

@@ -1,0 +1,21 @@
+"""The step that keeps some of what an attack's artifact holds, so that it can ship."""
+
+from typing import Any
+
+import torch
+
+from precompute.artifact import Artifact
+from precompute.work import Job, Outcome
+
+
+def excerpt(params: dict[str, Any], inputs: dict[str, Artifact], job: Job) -> Outcome:  # noqa: ARG001
+    """An attack as it is, with the perturbations of the first images of each class alone.
+
+    `kept` (K,) are the rows whose perturbations (K, C, H, W) these are.
+    """
+    whole = inputs["whole"]
+    index, label = whole.tensors["index"], whole.tensors["label"]
+    images = [index[label == c].unique()[: params["per_class"]] for c in label.unique()]
+    kept = torch.isin(index, torch.cat(images)).nonzero().flatten()
+    some = {"perturbation": whole.tensors["perturbation"][kept], "kept": kept}
+    return Outcome(whole.tensors | some, facts=whole.facts)
