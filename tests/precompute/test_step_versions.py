@@ -70,7 +70,7 @@ def test_the_code_of_the_real_steps_is_found():
     steps = Code().steps()
     assert set(steps) == {
         *("weights", "clean", "attacked", "sweep", "corrupted", "reconstructions", "results"),
-        *("judge", "similarity", "judged", "health"),
+        *("judge", "similarity", "judged", "health", "excerpt"),
     }
     assert {"core.training.Adversary", "core.training.train"} <= steps["judge"]["parts"].keys()
     assert "core.coherence.judges.neighbour_labels" in steps["judged"]["parts"]
