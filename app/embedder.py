@@ -130,10 +130,10 @@ class _Progress(TextIOBase):
     def write(self, s: str, /) -> int:
         if found := STEPS.search(s):
             of = int(found["of"]) if found["of"] else TSNE_STEPS
-            self.tell(0.1 + 0.8 * min(int(found["tsne"] or found["umap"]) / of, 1.0), "Placing the points")
+            self.told(0.1 + 0.8 * min(int(found["tsne"] or found["umap"]) / of, 1.0), "Placing the points")
         return len(s)
 
-    def tell(self, share: float, what: str) -> None:
+    def told(self, share: float, what: str) -> None:
         self.out.write(json.dumps({"share": share, "what": what}) + "\n")
         self.out.flush()
 
@@ -141,20 +141,20 @@ class _Progress(TextIOBase):
 def main(folder: Path) -> None:
     """The other process: read the task, write the result."""
     progress = _Progress(sys.stdout)
-    progress.tell(0.02, "Loading")
+    progress.told(0.02, "Loading")
     from core.embedding import Umap, apart, tsne
 
     task = json.loads((folder / TASK).read_text("utf-8"))
     with np.load(folder / POINTS) as given:
         points, model, part = given["points"], given["model"], given["part"]
-    progress.tell(0.05, "Finding neighbours")
+    progress.told(0.05, "Finding neighbours")
     with contextlib.redirect_stdout(progress):
         if task["space"] == "tsne":
             places = tsne(points, perplexity=task["setting"], seed=task["seed"], verbose=True)
         else:
             fitted = Umap.fit(points, neighbours=int(task["setting"]), seed=task["seed"], verbose=True)
             places = fitted.coordinates
-    progress.tell(0.92, "Measuring how far groups are apart")
+    progress.told(0.92, "Measuring how far groups are apart")
     rows = list(apart(places, model, part, task["names"]))
     np.save(folder / PLACES, places)
     (folder / ROWS).write_text(json.dumps(rows), "utf-8")

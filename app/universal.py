@@ -11,7 +11,9 @@ import streamlit as st
 import torch
 from torch import Tensor
 
+from app import state
 from app.results import load_artifact
+from core.attacks import perturb, predict
 from core.differences import Estimate, mean
 from core.embedding import directions
 from core.images import LEVELS
@@ -86,6 +88,11 @@ class Universals:
         return (
             f"{TITLES[self.model(row)]}, part {int(self.part[row]) + 1}, number {int(self.number[row]) + 1}"
         )
+
+    def median_row(self, model: str) -> int:
+        """That of median length among a model's."""
+        rows = self.rows_of((model,))
+        return int(rows[self.norm_l2[rows].argsort()[len(rows) // 2]])
 
     def rows_of(self, models: tuple[str, ...]) -> Tensor:
         """Rows of some models, in the order of the models."""
@@ -215,6 +222,16 @@ def separations(bundle: Bundle, known: Grid) -> list[dict[str, Any]]:
         {str(name): None if value is None or value != value else value for name, value in row.items()}
         for row in table.to_dict("records")
     ]
+
+
+def read(dataset: str, model: str, x: Tensor, delta: Tensor) -> tuple[Tensor, Tensor]:
+    """What a model sees, now, in images (n, C, H, W) as they are and with a perturbation: classes (n,) each.
+
+    Raises: MissingArtifact, CorruptArtifact.
+    """
+    network, where = state.model(dataset, model), state.device()
+    with state.accelerator():
+        return predict(network, x.to(where)).cpu(), predict(network, perturb(x, delta).to(where)).cpu()
 
 
 def packed(rows: list[int], count: int) -> str:

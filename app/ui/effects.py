@@ -8,7 +8,7 @@ from html import escape
 from torch import Tensor
 
 from app.ui.images import data_uri, perturbation_png, png
-from core.figures.style import GREY, OUTCOME_COLOURS
+from core.figures.style import OUTCOME_COLOURS
 from core.images import LEVELS
 
 
@@ -19,7 +19,6 @@ class Effect(StrEnum):
     OTHER = "Other class"
     HELD = "Not fooled"
     ALREADY = "Wrong before"
-    UNKNOWN = "Not read here"
 
 
 COLOURS = {
@@ -27,15 +26,13 @@ COLOURS = {
     Effect.OTHER: OUTCOME_COLOURS["wrong class"],
     Effect.HELD: OUTCOME_COLOURS["failed"],
     Effect.ALREADY: OUTCOME_COLOURS["flagged"],
-    Effect.UNKNOWN: GREY,
 }
-MARKS = {Effect.FOOLED: "●", Effect.OTHER: "◐", Effect.HELD: "○", Effect.ALREADY: "◇", Effect.UNKNOWN: ""}
+MARKS = {Effect.FOOLED: "●", Effect.OTHER: "◐", Effect.HELD: "○", Effect.ALREADY: "◇"}
 WORDS = {
     Effect.FOOLED: "read rightly before, and not any more; where there is a target, read as that",
     Effect.OTHER: "misread, but not as the target",
     Effect.HELD: "still read as its true class",
     Effect.ALREADY: "misread as it stands, without any change",
-    Effect.UNKNOWN: "shown for comparison",
 }
 
 
@@ -72,6 +69,7 @@ class EffectTile:
         kind: What became of it.
         pictures: From left to right.
         left, right: Below the pictures.
+        marked: Whether it says in words what became of it; where all are the same, that is said once.
     """
 
     head: str
@@ -79,6 +77,7 @@ class EffectTile:
     pictures: tuple[Shown, ...]
     left: str = ""
     right: str = ""
+    marked: bool = True
 
 
 def picture(image: Tensor, alt: str, caption: str) -> Shown:
@@ -126,7 +125,8 @@ def _tile(tile: EffectTile) -> str:
         f"<figcaption>{escape(shown.caption)}</figcaption></figure>"
         for shown in tile.pictures
     )
-    mark = f'<span class="ct-mark" aria-hidden="true">{MARKS[tile.kind]}</span> {tile.kind.value}'
+    sign = f'<span class="ct-mark" aria-hidden="true">{MARKS[tile.kind]}</span>'
+    mark = f"{sign} {tile.kind.value}" if tile.marked else sign
     return (
         f'<div class="ct-tile" style="--c:{COLOURS[tile.kind]}">'
         f'<div class="ct-head"><b>{escape(tile.head)}</b><span>{mark}</span></div>'

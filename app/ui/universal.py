@@ -102,7 +102,7 @@ def choose_setting(known: Grid, count: int) -> Setting:
 def _stored(key: str, label: str, values: Sequence[float], usual: float) -> float:
     titles = [f"{value:g}" for value in values]
     url.check_choice(key, titles, label)
-    url.keep_possible(key, values)  # pyright: ignore[reportArgumentType]
+    url.keep_possible(key, values)
     nearest = min(values, key=lambda value: abs(value - usual))
     if len(values) < 2:
         st.caption(f"{label} {values[0]:g}", width=140)

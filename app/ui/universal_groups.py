@@ -64,7 +64,9 @@ def show_separation(rows: list[dict[str, Any]]) -> None:
         st.caption("There is one group alone, so that nothing can be apart.")
         return
     low = min(-0.2, *(e.low for e in estimates))
-    chart = estimate_chart(estimates, "How far groups are apart", "silhouette", (low, 1), row_height=13)
+    chart = estimate_chart(
+        estimates, "How far groups are apart", "silhouette", (low, 1), row_height=13, key_columns=2
+    )
     words = "; ".join(f"{e.model}, {e.row}: {e.words}" for e in estimates)
     show_chart(chart, f"Silhouettes with their intervals. {words}.", "separation")
     lines: list[str] = []
@@ -75,9 +77,10 @@ def show_separation(rows: list[dict[str, Any]]) -> None:
     if lines and chance is not None:
         st.markdown(
             f"**Nearest neighbour from the same network**: {'; '.join(lines)}. By chance {percent(chance)}.",
-            help="Silhouette: 1 where groups are far apart, about 0 where they lie in each other, below where "
-            "points are nearer to others than to their own. Grey: networks from each other; in colour: parts "
-            "of the test set within one network. Intervals: 95 %, over parts drawn anew; p by shuffling parts.",
+            help="Silhouette: 1 where groups are far apart, about 0 where they lie in each other, below "
+            "where points are nearer to others than to their own. Grey: networks from each other; in colour: "
+            "parts of the test set within one network. Intervals: 95 %, over parts drawn anew; p by "
+            "shuffling parts.",
         )
 
 
@@ -92,15 +95,15 @@ def pick_by_name(every: Universals, known: Grid, picked: Sequence[int]) -> bool:
 
     Returns: Whether only those that are picked out are to be shown.
     """
-    networks, test_parts = [ANY, *known.models], [ANY, *range(int(every.part.max()) + 1)]
+    networks, count = [ANY, *known.models], int(every.part.max()) + 1
+    test_parts = [ANY, *(f"part {number + 1}" for number in range(count))]
     with st.container(horizontal=True, gap="small", vertical_alignment="bottom"):
         network = st.selectbox(
-            "Network", networks, format_func=lambda m: TITLES.get(m, m), key="pick_network", width=170
+            "Network", networks, format_func=lambda name: TITLES.get(name, ANY), key="pick_network", width=170
         )
         part = st.selectbox(
             "Part",
             test_parts,
-            format_func=lambda p: p if isinstance(p, str) else f"part {p + 1}",
             key="pick_part",
             width=120,
         )
@@ -108,7 +111,7 @@ def pick_by_name(every: Universals, known: Grid, picked: Sequence[int]) -> bool:
         if network != ANY:
             wanted &= every.source == every.sources.index(network)
         if part != ANY:
-            wanted &= every.part == part
+            wanted &= every.part == test_parts.index(part) - 1
         rows = torch.nonzero(wanted).flatten().tolist()
         st.button(
             "Pick out",
@@ -184,9 +187,9 @@ def show_counts(every: Universals, shown: Tensor) -> None:
     ]
     st.markdown(
         "  \n".join(lines),
-        help="Length: 95 % interval over the parts' means, as perturbations from one part are not independent. "
-        "Halved: fewer than half of the images that it was made from are read rightly. Alignment: length of the "
-        "mean direction, 1 where all are the same, near 0 where they cancel.",
+        help="Length: 95 % interval over the parts' means, as those from one part are not independent. "
+        "Halved: fewer than half of the images that it was made from are read rightly. Alignment: length of "
+        "the mean direction, 1 where all are the same, near 0 where they cancel.",
     )
     table = ["| made on | n | mean ℓ₂ |", "|---|---|---|"]
     for place, model in enumerate(every.sources):

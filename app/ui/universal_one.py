@@ -6,7 +6,7 @@ from collections.abc import Mapping
 import streamlit as st
 from torch import Tensor
 
-from app import state, url
+from app import universal, url
 from app.ui import effects, pictures
 from app.ui import universal as parts
 from app.ui.charts import show_chart
@@ -16,7 +16,7 @@ from app.ui.page import Opened
 from app.ui.status import status_line
 from app.ui.universal import CHOSEN
 from app.universal import Universals
-from core.attacks import perturb, predict
+from core.attacks import perturb
 from core.figures.coherence import Estimate, estimate_chart
 from core.figures.style import in_words
 from core.images import LEVELS
@@ -35,7 +35,13 @@ def show_fooling(rates: Mapping[str, Rate | None], title: str, key: str) -> None
         if found
     ]
     chart = estimate_chart(
-        estimates, title, "of images read rightly before", (0, 1), axis_format=".0%", row_height=24
+        estimates,
+        title,
+        "of images read rightly before",
+        (0, 1),
+        axis_format=".0%",
+        row_height=24,
+        key_columns=3,
     )
     words = "; ".join(f"{e.model} {e.words}" for e in estimates)
     show_chart(chart, f"{title} with 95 % intervals. {words}.", key)
@@ -55,7 +61,7 @@ def perturbation_picture(levels: Tensor, title: str, alt: str) -> pictures.Pictu
 
 def choose_one(every: Universals, rows: Tensor) -> int:
     """The perturbation to look at, from the keyboard; a click on a point or a thumbnail sets the same."""
-    options = rows.tolist()
+    options: list[int] = rows.tolist()
     titles = {row: every.name(row) for row in options}
     url.check_choice(CHOSEN, list(titles.values()), "Perturbation")
     if st.session_state.get(CHOSEN, options[0]) not in titles:
@@ -136,11 +142,8 @@ def show_effect(page: Opened, every: Universals, row: int) -> None:
     index = every.index if only is None else every.index[test.labels[every.index] == only]
     delta = every.delta[row] * strength / 100
     x, label = test.x(index), test.labels[index]
-    network = state.model(page.spec.name, reader)
     began = time.perf_counter()
-    with state.accelerator():
-        clean = predict(network, x.to(state.device())).cpu()
-        seen = predict(network, perturb(x, delta).to(state.device())).cpu()
+    clean, seen = universal.read(page.spec.name, reader, x, delta)
     seconds = time.perf_counter() - began
     before, after = rate(clean == label), rate(seen == label)
     st.markdown(
@@ -154,10 +157,10 @@ def show_effect(page: Opened, every: Universals, row: int) -> None:
         told = f"With the perturbation; {TITLES[reader]} reads {classes[int(seen[place])]}"
         shown.append(
             effects.EffectTile(
-                f"{name}, image {image}",
+                name,
                 kind,
                 (
-                    effects.picture(test.images[image], f"The original image, {name}", "original"),
+                    effects.picture(test.images[image], f"Test image {image}, {name}", "original"),
                     effects.picture(perturb(x[place], delta), told, f"at {strength} %"),
                 ),
                 f"reads {classes[int(seen[place])]}",

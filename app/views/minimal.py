@@ -22,13 +22,13 @@ from core.models import TITLES
 from core.papers import Drawing, Panel
 
 INTRO = """
-How **little** must an image change until a network misreads it? Each attack looks for the smallest change that
-does. Short lengths mean a fragile network, if the attack is a good one.
+How **little** must an image change until a network misreads it? Each attack looks for the smallest change
+that does. Short lengths mean a fragile network, if the attack is a good one.
 """
 POINTS, CURVES = "Every image", "Misread within a length"
 DASHES = {"CW-L2": (), "Boundary": (7, 3), "DeepFool": (2, 3)}
+# Pixels of title, legend and axis, which Streamlit counts into a chart's height.
 AROUND = 110
-"""Pixels of title, legend and axis, which Streamlit counts into a chart's height."""
 
 
 def choose() -> tuple[str, str]:
@@ -56,10 +56,8 @@ def show_lengths(page: Opened, groups: list[Lengths], norm: str, drawn: str) -> 
     """The distributions, and their numbers."""
     title = f"Lengths of the smallest perturbations, {page.spec.title}"
     axis = f"{NORMS[norm]} length, pixels from 0 to 1"
-    if drawn == POINTS:
-        chart = norm_chart(groups, title, axis)
-    else:
-        chart = reach_chart(groups, title, axis, DASHES)
+    points = drawn == POINTS
+    chart = norm_chart(groups, title, axis) if points else reach_chart(groups, title, axis, DASHES)
     words = f"{title}. {'; '.join(group.words for group in groups)}."
     show_chart(chart.properties(height=chart.height + AROUND), words, f"minimal-{drawn}")
     rows = [{**page.about, "norm": norm, **group.row()} for group in groups]
@@ -139,7 +137,7 @@ def show_image(
             st.html(effects.grid(lines, columns=1))
             if absent:
                 st.caption(
-                    f"Without {' and '.join(absent)}: the change of this image was not kept, or none was found."
+                    f"Without {' and '.join(absent)}: no change of this image was found, or it was not kept."
                 )
 
 
@@ -169,19 +167,19 @@ def attack_tile(page: Opened, made: Minimal, image: int) -> effects.EffectTile |
 
 
 def universal_tile(page: Opened, model: str, image: int) -> list[effects.EffectTile]:
-    """The universal perturbation of median length beside them: how it is read is shown on its own page."""
+    """The universal perturbation of median length, read by the network now; none without the image."""
     every = universal.collect(page.bundle)
-    if model not in every.sources:
+    if page.dataset is None or model not in every.sources:
         return []
-    rows = every.rows_of((model,))
-    row = int(rows[every.norm_l2[rows].argsort()[len(rows) // 2]])
-    rated = every.fooling(row, model)
-    label = "image" if page.dataset is None else page.spec.classes[int(page.dataset.test.labels[image])]
+    row = every.median_row(model)
+    test, classes = page.dataset.test, page.spec.classes
+    clean, seen = universal.read(page.spec.name, model, test.x([image]), every.delta[row])
+    label, rated = int(test.labels[image]), every.fooling(row, model)
     tile = effects.EffectTile(
-        f"{NAMES[UNIVERSAL]}, of median length",
-        effects.Effect.UNKNOWN,
-        pictures_of(page, image, every.levels[row], label, "made from other images"),
-        f"fools {in_words(rated)}" if rated else "",
+        f"{NAMES[UNIVERSAL]}, of median length: {classes[label]} → any other",
+        effects.effect(int(seen[0]), label, int(clean[0])),
+        pictures_of(page, image, every.levels[row], classes[label], f"read as {classes[int(seen[0])]}"),
+        f"reads {classes[int(seen[0])]}; fools {in_words(rated)}" if rated else "",
         f"ℓ₂ {float(every.norm_l2[row]):.2f} · ℓ∞ {float(every.norm_linf[row]):.2f}",
     )
     return [tile]
@@ -232,6 +230,7 @@ def show_already(page: Opened, found: dict[tuple[str, str], Minimal], models: tu
                         effects.Effect.ALREADY,
                         shown,
                         f"image {image}",
+                        marked=False,
                     )
             if images:
                 st.html(effects.grid([images[image] for image in sorted(images)]))
@@ -254,11 +253,8 @@ def main() -> None:
         for attack in ATTACKS
         for model in models
     ]
-    left, right = st.columns([3, 2], gap="large")
-    with left:
-        show_lengths(page, groups, norm, drawn)
-    with right:
-        show_table(groups)
+    show_lengths(page, groups, norm, drawn)
+    show_table(groups)
     st.subheader("One image under all attacks", anchor=False)
     page.offer_pictures()
     image = choose_image(page, found)

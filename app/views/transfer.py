@@ -6,7 +6,7 @@ from typing import Any
 import streamlit as st
 import torch
 
-from app import minimum, state, universal, url
+from app import minimum, universal, url
 from app.minimum import NAMES, UNIVERSAL, Minimal, Transferred
 from app.results import attack_words
 from app.ui import effects, notices, tiles
@@ -14,8 +14,8 @@ from app.ui.charts import show_chart
 from app.ui.page import Opened, open_michels2019
 from app.ui.saving import offer_drawing
 from app.ui.status import status_line
-from core.attacks import perturb, predict
-from core.figures.style import Record, in_words
+from core.attacks import perturb
+from core.figures.style import Record, in_words, interval
 from core.figures.transfer import Transfer, transfer_chart
 from core.images import LEVELS
 from core.models import TITLES
@@ -28,8 +28,8 @@ made on, columns those that read them. Click a cell, or a line of the table, to 
 """
 OVER = {"all": "All attacked images", "right": "Those read rightly before"}
 EXAMPLES = (10, 20, 40)
+# Pixels of title, legend and axis, which Streamlit counts into a chart's height.
 AROUND = 150
-"""Pixels of title, legend and axis, which Streamlit counts into a chart's height."""
 
 
 def choose(attacks: tuple[str, ...]) -> tuple[str, str]:
@@ -136,8 +136,7 @@ def show_table(page: Opened, cells: list[Transfer], attack: str, over: str, pair
             "made on": cell.source_title,
             "read by": cell.model_title,
             "fooled": 100 * cell.rate.value,
-            "from": 100 * cell.rate.low,
-            "to": 100 * cell.rate.high,
+            "95 % interval": interval(cell.rate, 1),
             "n": cell.rate.n,
         }
         if known:
@@ -155,12 +154,10 @@ def show_table(page: Opened, cells: list[Transfer], attack: str, over: str, pair
         column_config={
             "": st.column_config.TextColumn(width=24),
             "fooled": share,
-            "from": share,
-            "to": share,
             "published": share,
         },
     )
-    st.caption("**From** and **to**: 95 % interval (Wilson). Click a head to sort, a line to see its images.")
+    st.caption("95 % intervals by Wilson. Click a head to sort, a line to see its images.")
 
 
 def show_examples(page: Opened, found: Transferred, attack: str, pair: tuple[str, str]) -> None:
@@ -228,16 +225,11 @@ def universal_tiles(page: Opened, source: str, model: str, count: int) -> list[e
     if page.dataset is None:
         return []
     every = universal.collect(page.bundle)
-    rows = every.rows_of((source,))
-    row = int(rows[every.norm_l2[rows].argsort()[len(rows) // 2]])
+    row = every.median_row(source)
     test, classes = page.dataset.test, page.spec.classes
     index = first_of_each(test.labels, count)
-    network, delta = state.model(page.spec.name, model), every.delta[row]
-    x = test.x(index)
-    with state.accelerator():
-        where = state.device()
-        clean = predict(network, x.to(where)).cpu()
-        seen = predict(network, perturb(x, delta).to(where)).cpu()
+    x, delta = test.x(index), every.delta[row]
+    clean, seen = universal.read(page.spec.name, model, x, delta)
     shown: list[effects.EffectTile] = []
     for place, image in enumerate(index.tolist()):
         label, before, after = int(test.labels[image]), int(clean[place]), int(seen[place])
@@ -252,7 +244,7 @@ def universal_tiles(page: Opened, source: str, model: str, count: int) -> list[e
         )
         shown.append(
             effects.EffectTile(
-                f"{classes[label]}, image {image}",
+                classes[label],
                 effects.effect(after, label, before),
                 pictures,
                 f"reads {classes[after]}, before {classes[before]}",
@@ -275,11 +267,12 @@ def main() -> None:
     attacks = minimum.attacks_of(page.bundle)
     with st.container(horizontal=True, gap="medium", vertical_alignment="bottom"):
         attack, over = choose(attacks)
-        found = minimum.transferred(page.bundle, attack)
+    found = minimum.transferred(page.bundle, attack)
+    with st.container(horizontal=True, gap="medium", vertical_alignment="bottom"):
         pair = choose_pair(found)
     url.show_corrections()
     cells = found.cells(over)
-    left, right = st.columns([3, 2], gap="large")
+    left, right = st.columns(2, gap="large")
     with left:
         show_matrix(page, cells, attack, over, pair)
     with right:

@@ -43,7 +43,7 @@ def choose_view(every: Universals) -> tuple[str, By, str]:
         key="nets",
         bind="query-params",
     )
-    by = st.segmented_control(
+    by: By = st.segmented_control(
         "Colour by",
         list(BY),
         default="model",
@@ -51,7 +51,7 @@ def choose_view(every: Universals) -> tuple[str, By, str]:
         format_func=BY.__getitem__,
         key="tint",
         bind="query-params",
-        help="Parts are those of the test set that perturbations were made from. Shapes always tell networks.",
+        help="Parts of the test set are what perturbations were made from. Shapes always tell networks.",
     )
     readers = [OWN_READER, *every.readers]
     titles = {OWN_READER: "its own network", **{name: TITLES[name] for name in every.readers}}
@@ -91,8 +91,8 @@ def show_planes(
         if not dots:
             continue
         words = (
-            f"{SPACES[space]} of {len(dots)} universal perturbations, {look.setting.words(space)}, coloured by "
-            f"{BY[look.by].lower()}."
+            f"{SPACES[space]} of {len(dots)} universal perturbations, {look.setting.words(space)}, coloured "
+            f"by {BY[look.by].lower()}."
         )
         with column:
             parts.show_plane(space, dots, look, words, len(every))

@@ -19,6 +19,8 @@ from core.figures.style import (
 )
 
 By = Literal["model", "part", "norm", "fooling"]
+KEY_COLUMNS = 3
+"""Of the legend of models."""
 FADED = 0.12
 """Opacity of points beside those that are picked out."""
 
@@ -111,7 +113,7 @@ def plane_chart(
             x=x,
             y=y,
             color=_colour(by, dots, titles, fooling_title),
-            shape=model_shape(titles),
+            shape=model_shape(titles, KEY_COLUMNS),
             opacity=alt.Opacity("strength:Q", scale=None, legend=None),
             tooltip=[
                 alt.Tooltip("image:N"),
@@ -143,7 +145,7 @@ def inside(dots: Sequence[Dot], x: tuple[float, float], y: tuple[float, float]) 
 
 def _colour(by: By, dots: Sequence[Dot], titles: Sequence[str], fooling_title: str) -> alt.Color:
     if by == "model":
-        return model_colour(titles)
+        return model_colour(titles, KEY_COLUMNS)
     if by == "part":
         parts = sorted({dot.part for dot in dots})
         scale = alt.Scale(

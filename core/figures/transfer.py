@@ -66,7 +66,15 @@ def transfer_chart(
         "model_title:N",
         sort=columns,
         title="read by",
-        axis=alt.Axis(orient="top", labelAngle=0 if len(columns) < 6 else -30, ticks=False, domain=False),
+        axis=alt.Axis(
+            orient="top",
+            labelAngle=0,
+            # One word a line: titles are wider than cells.
+            labelExpr="split(datum.label, ' ')",
+            labelOverlap=False,
+            ticks=False,
+            domain=False,
+        ),
     )
     y = alt.Y("source_title:N", sort=rows, title="made on", axis=alt.Axis(ticks=False, domain=False))
     name = "pair" if chosen is None else f"pair_{'_'.join(chosen)}"
@@ -90,8 +98,8 @@ def transfer_chart(
         .add_params(click)
     )
     layers: list[alt.Chart] = [boxes]
-    for field, size, weight, dy in (("value_text", 15, "bold", -7), ("interval_text", 11, "normal", 10)):
-        words = alt.Chart(data).mark_text(fontSize=size, fontWeight=weight, dy=dy, aria=False)
+    for field, size, dy in (("value_text", 15, -7), ("interval_text", 11, 10)):
+        words = alt.Chart(data).mark_text(fontSize=size, dy=dy, aria=False)
         # cividis is dark up to about its middle.
         ink = alt.when(alt.datum.value > 0.5).then(alt.value("#10151E")).otherwise(alt.value("#FFFFFF"))
         layers.append(words.encode(x=x, y=y, text=alt.Text(f"{field}:N"), color=ink))
