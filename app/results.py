@@ -11,7 +11,7 @@ from torch import Tensor
 
 from app import state
 from app.ui.verdict import Outcome, Verdict
-from core.attacks import ATTACK_TITLES
+from core.attacks import ATTACK_TITLES, MINIMUM_NORM
 from core.data import Dataset
 from core.health import Check, checks_of
 from core.images import LEVELS, from_uint8, to_uint8
@@ -216,11 +216,12 @@ def sweep(bundle: Bundle, model: str, targeted: bool) -> Sweep:
 
 def attack_names(bundle: Bundle, models: Sequence[str]) -> list[str]:
     """Names of the attacks that every one of the models was put through: "r-pgd-targeted"."""
+    bounded = [name for name in reversed(ATTACK_TITLES) if name not in MINIMUM_NORM]
     return [
         f"{attack}-{mode}"
         for mode in ("targeted", "untargeted")
         # The strongest with a bound first; what has none, last.
-        for attack in (*(name for name in reversed(ATTACK_TITLES) if name != "cw"), "cw")
+        for attack in (*bounded, *MINIMUM_NORM)
         if all(f"{model}/attack/{attack}-{mode}" in bundle for model in models)
     ]
 

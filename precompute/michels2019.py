@@ -10,7 +10,7 @@ For every data set of `DATASETS`, names of steps and where their artifacts are d
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from core.models import CAPSULE_MODELS, size_for
@@ -104,21 +104,12 @@ PROFILES = {
         fields={"cw": {"kappa": 1.0, "steps": 10_000, "searches": 5, "learning_rate": 0.001}},
     ),
 }
-DATASETS = ("digits", "mnist", "fashion_mnist")
-OVERRIDES: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
-    # scikit-learn's digits have 35 or more test images a class.
-    "digits": {"demo": {"epochs": None}, "paper": {"epochs": None, "attacked": (35, 35)}},
-}
+DATASETS = ("mnist", "fashion_mnist")
 # The paper's weight of the squared error, its equal weight of absent classes, its decay.
 LOSSES: Mapping[str, Mapping[str, Any]] = {
     "michels_convnet": {"loss": "cross_entropy", "weight_decay": 1e-4},
     "michels_capsnet": {"loss": "margin", "absent": 1.0, "reconstruction_weight": 0.001},
 }
-
-
-def how_much(dataset: str, profile: str) -> HowMuch:
-    """What a profile means on a data set."""
-    return replace(PROFILES[profile], **OVERRIDES.get(dataset, {}).get(profile, {}))
 
 
 def own_recipe(dataset: str, model: str, epochs: int | None) -> dict[str, Any]:
@@ -140,7 +131,7 @@ def michels2019_steps(
     """
     if dataset not in DATASETS:
         return []
-    how, size = how_much(dataset, profile), profile_of(dataset, profile).size
+    how, size = PROFILES[profile], profile_of(dataset, profile).size
     models = [*OWN, *MODELS[dataset]]
     sizes = {model: size_for(model, dataset, size) for model in models}
     packed = {} if how.bits is None else {"bits": how.bits}

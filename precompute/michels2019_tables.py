@@ -21,7 +21,6 @@ Artifact `results-michels2019`:
             here an attack on the same model.
         metric "accuracy_within": one point less the difference of the two models' accuracies.
     Table `separation`: of the step `embedding/michels2019`.
-    Table `separation_all`: of the step `embedding`.
 """
 
 from collections.abc import Iterator, Mapping
@@ -56,7 +55,6 @@ def michels2019_results(params: dict[str, Any], inputs: dict[str, Artifact], job
         "rates": rates,
         "differences": differences,
         "separation": inputs["embedding/michels2019"].tables["separation"].to_dict("records"),
-        "separation_all": inputs["embedding"].tables["separation"].to_dict("records"),
     }
     return Outcome(
         tables={name: pd.DataFrame([{**common, **row} for row in rows]) for name, rows in found.items()}

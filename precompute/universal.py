@@ -3,7 +3,7 @@
 Artifacts. N perturbations, T models, S sources among them, n test images; "levels" are 1/255.
 
 `{model}/universal`
-    perturbation (N, C, H, W) int8, int16 where that does not hold them; levels, may leave [-255, 255].
+    perturbation (N, C, H, W) int8, int16 where that does not hold them; levels, from -255 to 255.
     part, number (N,) int64: which part of the test set it is from, which of that part's it is.
     iterations (N,) int64; reached (N,) bool: whether accuracy fell below the threshold within the budget.
     accuracy (N,) float32: with the stored perturbation, on the images that it is from.

@@ -1,267 +1,144 @@
-"""Parts of the page of universal perturbations: the settings, the two planes, the gallery."""
+"""A cached universal perturbation on the chosen image: how strong, and what the network answers then.
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import partial
+A bundle has them as `{model}/universal`: `perturbation` (N, C, H, W) in levels of 1/255, `part` and `number`
+(N,) of the images that each was made from, `iterations`, `accuracy`, `norm_l2`, `norm_linf` (N,).
+"""
 
-import altair as alt
-import numpy as np
 import streamlit as st
 import torch
 from torch import Tensor
 
-from app import universal, url
-from app.ui.charts import show_chart
-from app.ui.effects import full_gain
-from app.ui.images import data_uri, perturbation_png
-from app.universal import SPACES, Grid, Universals
-from core.figures.plane import By, Dot, inside, plane_chart
-from core.figures.style import in_words
+from app import state, url
+from app.live import Frame, observe
+from app.ui import pictures
+from app.ui.images import perturbation_png, png
+from app.ui.scene import Scene
+from app.ui.verdict import Verdict
+from core.attacks import perturb
+from core.data import Dataset
+from core.figures.logits import answer_bars, answer_table
+from core.images import LEVELS
 from core.models import TITLES
+from precompute.artifact import Artifact
+from precompute.store import Bundle
 
-BY: dict[By, str] = {"model": "Model", "part": "Part", "norm": "Length", "fooling": "Fooling rate"}
-OWN_READER = "own"
-CHOSEN, PICKED, REVISION = "one", "picked", "_plane_revision"
-
-
-@dataclass(frozen=True)
-class Setting:
-    """Of the two embeddings.
-
-    Attributes:
-        perplexity: Of t-SNE.
-        neighbours: Of UMAP.
-        seed: Of both.
-    """
-
-    perplexity: float
-    neighbours: int
-    seed: int
-
-    def of(self, space: str) -> float:
-        """The perplexity, or the number of neighbours."""
-        return self.perplexity if space == "tsne" else self.neighbours
-
-    def words(self, space: str) -> str:
-        """In words: "perplexity 30, seed 0"."""
-        name = "perplexity" if space == "tsne" else "neighbours"
-        return f"{name} {self.of(space):g}, seed {self.seed}"
+STRENGTH = 2.0
+"""Of the slider's end: so many times the perturbation that was found."""
 
 
-@dataclass(frozen=True)
-class Look:
-    """Everything that decides what the planes look like.
-
-    Attributes:
-        known: The stored settings, and whose perturbations are shown.
-        setting: The chosen one.
-        by: What colours tell.
-        reader: Whose fooling rate is told; `OWN_READER` for each one's own network.
-        chosen: Row of the perturbation that is looked at.
-        picked: Rows that are picked out; none for all.
-        isolated: Whether only those are shown.
-    """
-
-    known: Grid
-    setting: Setting
-    by: By
-    reader: str
-    chosen: int
-    picked: tuple[int, ...]
-    isolated: bool
-
-
-def choose_setting(known: Grid, count: int) -> Setting:
-    """Sliders: through the stored settings, or through all with which something is computed."""
-    url.check_choice("free", ("true", "false"), "Any setting")
-    free = st.session_state.get("free", st.query_params.get("free") == "true")
+def show_universal(found: Bundle, scene: Scene, dataset: Dataset, image: int) -> None:
+    """The section, where the bundle has universal perturbations of any network."""
+    makers = [name for name in state.model_names(found) if f"{name}/universal" in found]
+    if not makers:
+        return
+    st.markdown("##### One perturbation for all images")
+    st.caption(
+        "Made on many images at once, and added to whichever you choose: here to the one above. "
+        "Does one that was made on another network fool this one too?"
+    )
     with st.container(horizontal=True, gap="medium", vertical_alignment="bottom"):
-        if free:
-            most = max(min(count - 1, 100), 2)
-            chosen = Setting(
-                _number("any_perplexity", "t-SNE: perplexity", most, min(30, most)),
-                _number("any_neighbours", "UMAP: neighbours", most, min(15, most)),
-                _number("any_seed", "Seed", 99, 0, low=0),
-            )
-        else:
-            chosen = Setting(
-                float(_stored("perplexity", "t-SNE: perplexity", known.perplexities, 30)),
-                int(_stored("neighbours", "UMAP: neighbours", known.neighbours, 15)),
-                int(_stored("draw_seed", "Seed", known.seeds, 0)),
-            )
-        st.toggle(
-            "Any setting",
-            key="free",
+        maker, artifact = choose_maker(found, scene.model, makers)
+        number = choose_number(artifact)
+        url.check_number("strength", 0, STRENGTH, "Strength")
+        strength = st.slider(
+            "Strength",
+            0.0,
+            STRENGTH,
+            1.0,
+            step=0.05,
+            key="strength",
             bind="query-params",
-            help="Off: settings that were computed beforehand. On: any; what is not stored is computed now, "
-            "which takes some seconds and can be stopped.",
+            help="1 is as it was found; 0 is the image as it is.",
+            width=280,
         )
-    return chosen
+    t = artifact.tensors
+    delta = t["perturbation"][number].float() / LEVELS
+    x, label = dataset.test.x(image), int(dataset.test.labels[image])
+    network = state.model(state.dataset_name(), scene.model)
+    with state.accelerator():
+        frame = observe(network, torch.cat([x, perturb(x, strength * delta)]).to(state.device()))
+    verdict = Verdict(
+        int(frame.prediction[1]), label, None, float(frame.distance[1]), scene.threshold, scene.classes
+    )
+    st.html(pictures.verdict_box(verdict, f"At strength {strength:g}."))
+    left, right = st.columns([3, 2], gap="large")
+    left.html(as_row(scene, frame, strength * delta, label))
+    answers = answer_table(scene.scores(frame.logits[0]), scene.scores(frame.logits[1]), scene.classes)
+    right.altair_chart(
+        answer_bars(answers, scene.quantity, verdict.colour, (0, 1.12)),
+        alt=f"Bars: {scene.quantity} of each class, without and with the universal perturbation",
+    )
+    st.caption(
+        f"Made on {TITLES[maker]} from part {int(t['part'][number])} of the images, number "
+        f"{int(t['number'][number])}, in {int(t['iterations'][number])} iterations; with it "
+        f"{float(t['accuracy'][number]):.0%} of that part are still right. Its length is "
+        f"{float(t['norm_l2'][number]):.2f} in l2, {float(t['norm_linf'][number]):.2f} in linf."
+    )
 
 
-def _stored(key: str, label: str, values: Sequence[float], usual: float) -> float:
-    titles = [f"{value:g}" for value in values]
-    url.check_choice(key, titles, label)
-    url.keep_possible(key, values)
-    nearest = min(values, key=lambda value: abs(value - usual))
-    if len(values) < 2:
-        st.caption(f"{label} {values[0]:g}", width=140)
-        return values[0]
-    return st.select_slider(
-        label,
-        values,
-        nearest,
-        format_func=lambda value: f"{value:g}",
-        key=key,
+def choose_maker(found: Bundle, model: str, makers: list[str]) -> tuple[str, Artifact]:
+    """The network that a perturbation was made on, and its perturbations."""
+    default = model if model in makers else makers[0]
+    url.check_choice("maker", [TITLES[name] for name in makers], "Made on")
+    maker = st.segmented_control(
+        "Made on",
+        makers,
+        default=default,
+        required=True,
+        format_func=TITLES.__getitem__,
+        key="maker",
         bind="query-params",
-        width=190,
+        width="content",
+    )
+    return maker, found.load(f"{maker}/universal")
+
+
+def choose_number(artifact: Artifact) -> int:
+    """Which of them, by its place."""
+    count = len(artifact.tensors["perturbation"])
+    if st.session_state.get("universal", 0) >= count:
+        st.session_state["universal"] = 0
+    url.check_number("universal", 0, count - 1, "Perturbation")
+    return int(
+        st.number_input(
+            f"Perturbation, 0 to {count - 1}",
+            0,
+            count - 1,
+            0,
+            key="universal",
+            bind="query-params",
+            width=170,
+        )
     )
 
 
-def _number(key: str, label: str, most: int, usual: int, low: int = 2) -> int:
-    url.check_number(key, low, most, label)
-    if st.session_state.get(key, low) > most:
-        st.session_state[key] = most
-    return st.slider(label, low, most, usual, key=key, bind="query-params", width=190)
-
-
-# Thumbnails follow from the key.
-@st.cache_resource(max_entries=8, show_spinner=False)
-def thumbnails(key: str, _every: Universals) -> list[tuple[str, float]]:  # noqa: ARG001
-    """Every perturbation as an address that carries it, with the factor by which it is magnified."""
-    found: list[tuple[str, float]] = []
-    for levels in _every.levels:
-        gain = full_gain(levels)
-        found.append((data_uri(perturbation_png(levels, gain, small=True)), gain))
-    return found
-
-
-def make_dots(
-    every: Universals, rows: Tensor, where: np.ndarray, reader: str, picked: Sequence[int]
-) -> list[Dot]:
-    """Points of a plane.
-
-    Args:
-        rows: Of the collection, (M,).
-        where: Their coordinates, (M, 2).
-        reader: Whose fooling rate is told; `OWN_READER` for each one's own model.
-        picked: Rows that are picked out; none for all.
-    """
-    pictures, chosen = thumbnails(every.key, every), set(picked)
-    found: list[Dot] = []
-    for row, (x, y) in zip(rows.tolist(), where.tolist(), strict=True):
-        model = every.model(row)
-        rated = every.fooling(row, model if reader == OWN_READER else reader)
-        image, gain = pictures[row]
-        found.append(
-            Dot(
-                id=row,
-                x=round(x, 3),
-                y=round(y, 3),
-                model=TITLES[model],
-                part=int(every.part[row]),
-                number=int(every.number[row]),
-                norm=round(float(every.norm_l2[row]), 4),
-                fooling=round(rated.value, 4) if rated else None,
-                fooling_text=in_words(rated) if rated else "unknown",
-                image=image,
-                gain=gain,
-                picked=not chosen or row in chosen,
-            )
-        )
-    return found
-
-
-def picked_rows(count: int) -> list[int]:
-    """What is picked out, from the address; none where nothing is."""
-    text = st.query_params.get(PICKED, "")
-    found = universal.unpacked(text, count) if text else []
-    if found is None:
-        st.query_params.pop(PICKED)
-        st.warning(
-            "The address was corrected. Its selection is not about these perturbations; showing all.",
-            icon=":material/link_off:",
-        )
-    return found or []
-
-
-def pick_out(rows: Sequence[int], count: int) -> None:
-    """Pick some out; none ends it."""
-    text = universal.packed(list(rows), count)
-    if text:
-        st.query_params[PICKED] = text
-    else:
-        st.query_params.pop(PICKED, None)
-    # Charts are to forget the rectangle that was drawn in them.
-    st.session_state[REVISION] = st.session_state.get(REVISION, 0) + 1
-
-
-def choose_one(row: int) -> None:
-    """Look closer at one."""
-    st.session_state[CHOSEN] = row
-
-
-def take_over(key: str, dots: Sequence[Dot], count: int) -> None:
-    """Take over what was clicked or brushed in a plane."""
-    for name, chosen in st.session_state[key]["selection"].items():
-        if not chosen:
-            continue
-        if name.startswith("dot"):
-            choose_one(int(chosen[0]["id"]))
-        elif "x" in chosen and "y" in chosen:
-            rows = inside(dots, chosen["x"], chosen["y"])
-            if rows:
-                pick_out(rows, count)
-
-
-def draw_plane(space: str, dots: Sequence[Dot], look: Look, *, chosen: int | None = None) -> alt.LayerChart:
-    """One plane; a point may be ringed."""
-    whose = "its own network" if look.reader == OWN_READER else TITLES[look.reader]
-    return plane_chart(
-        dots,
-        SPACES[space],
-        by=look.by,
-        fooling_title=f"fooling rate on {whose}",
-        subtitle=look.setting.words(space),
-        chosen=chosen,
-        revision=f"_{st.session_state.get(REVISION, 0)}_{look.chosen}",
+def as_row(scene: Scene, frame: Frame, delta: Tensor, label: int) -> str:
+    """The image, the perturbation and their sum, as HTML."""
+    read = [scene.classes[int(answer)] for answer in frame.prediction]
+    sure = [float(scene.scores(frame.logits[k])[frame.prediction[k]]) for k in range(2)]
+    half = max(float(delta.abs().max()), 1 / LEVELS)
+    name = scene.classes[label]
+    return pictures.row(
+        [
+            pictures.Picture(
+                png(frame.x[0]),
+                f"Original: {name}",
+                f"read as {read[0]} ({sure[0]:.0%})",
+                f"The original, {name}",
+            ),
+            pictures.Picture(
+                perturbation_png(delta, 1 / half),
+                "Universal perturbation",
+                f"length {float(delta.norm()):.2f}, full colour at ±{half:.2g}",
+                f"The universal perturbation, at most {half:.2f} at a pixel",
+                diverging=True,
+            ),
+            pictures.Picture(
+                png(frame.x[1]),
+                "Both",
+                f"read as {read[1]} ({sure[1]:.0%})",
+                f"The image with the universal perturbation, which the network reads as {read[1]}",
+            ),
+        ],
+        ["+", "="],
     )
-
-
-def show_plane(space: str, dots: Sequence[Dot], look: Look, words: str, count: int) -> None:
-    """One plane whose clicks and brushes are taken over.
-
-    Args:
-        words: What it shows, in a sentence.
-        count: Perturbations in the collection.
-    """
-    key = f"plane-{space}"
-    chart = draw_plane(space, dots, look, chosen=look.chosen)
-    show_chart(chart, words, key, partial(take_over, key, dots, count))
-
-
-def show_thumbnails(every: Universals, rows: Sequence[int], place: str, notes: Sequence[str] = ()) -> None:
-    """Perturbations as buttons; one that is pressed is looked at closer.
-
-    Args:
-        place: Makes the buttons' keys differ from those of other places.
-        notes: Of each, what is said besides its name.
-    """
-    pictures = thumbnails(every.key, every)
-    with st.container(horizontal=True, gap="xxsmall", key=f"thumbnails-{place}"):
-        for number, row in enumerate(rows):
-            name = every.name(row)
-            told = f"{name}, length {float(every.norm_l2[row]):.2f}, magnified {pictures[row][1]:.3g} times"
-            st.button(
-                f"![{name}]({pictures[row][0]})",
-                key=f"see-{place}-{row}",
-                type="primary" if row == st.session_state.get(CHOSEN) else "secondary",
-                help=told + (f", {notes[number]}" if notes else ""),
-                on_click=choose_one,
-                args=(row,),
-            )
-
-
-def mean_levels(every: Universals, rows: Sequence[int]) -> Tensor:
-    """The mean perturbation of some, (C, H, W), in levels of 1/255."""
-    return every.levels[torch.tensor(list(rows))].float().mean(0)

@@ -9,9 +9,9 @@ from torch import Tensor
 
 from app import universal, url
 from app.ui import pictures
-from app.ui import universal as parts
+from app.ui import universal_planes as parts
 from app.ui.charts import show_chart
-from app.ui.universal import Setting
+from app.ui.universal_planes import Setting
 from app.ui.universal_one import perturbation_picture, show_fooling
 from app.universal import SPACES, Grid, Universals
 from core.figures.coherence import Estimate, estimate_chart
@@ -65,7 +65,7 @@ def show_separation(rows: list[dict[str, Any]]) -> None:
         return
     low = min(-0.2, *(e.low for e in estimates))
     chart = estimate_chart(
-        estimates, "How far groups are apart", "silhouette", (low, 1), row_height=13, key_columns=2
+        estimates, "How far groups are apart", "silhouette", (low, 1), row_height=13, key_columns=0
     )
     words = "; ".join(f"{e.model}, {e.row}: {e.words}" for e in estimates)
     show_chart(chart, f"Silhouettes with their intervals. {words}.", "separation")

@@ -8,13 +8,13 @@ from torch import Tensor
 
 from app import universal, url
 from app.ui import effects, pictures
-from app.ui import universal as parts
+from app.ui import universal_planes as parts
 from app.ui.charts import show_chart
 from app.ui.choices import choose_class
 from app.ui.images import perturbation_png
 from app.ui.page import Opened
 from app.ui.status import status_line
-from app.ui.universal import CHOSEN
+from app.ui.universal_planes import CHOSEN
 from app.universal import Universals
 from core.attacks import perturb
 from core.figures.coherence import Estimate, estimate_chart
@@ -24,6 +24,8 @@ from core.metrics import Rate, rate
 from core.models import TITLES
 
 NEAREST = 8
+STRENGTH = 2.0
+"""Of the slider's end: so many times the perturbation that was found."""
 IMAGES = (10, 20, 40)
 
 
@@ -111,7 +113,7 @@ def show_effect(page: Opened, every: Universals, row: int) -> None:
     readers = [name for name in every.readers if f"{name}/weights" in page.bundle]
     url.check_choice("eye", [TITLES[name] for name in readers], "Read by")
     url.keep_possible("eye", readers)
-    url.check_number("strength", 0, 200, "Strength")
+    url.check_number("strength", 0, STRENGTH, "Strength")
     url.check_choice("images", [str(count) for count in IMAGES], "Images")
     with st.container(horizontal=True, gap="medium", vertical_alignment="bottom"):
         reader = st.selectbox(
@@ -125,22 +127,21 @@ def show_effect(page: Opened, every: Universals, row: int) -> None:
         )
         strength = st.slider(
             "Strength",
-            0,
-            200,
-            100,
-            step=5,
-            format="%d %%",
+            0.0,
+            STRENGTH,
+            1.0,
+            step=0.05,
             key="strength",
             bind="query-params",
             width=330,
-            help="100 %: as it was made. The images are changed and read anew at every move.",
+            help="1 is as it was made. The images are changed and read anew at every move.",
         )
         count = st.selectbox("Images", IMAGES, key="images", bind="query-params", width=100)
         only = choose_class("Class", "of_class", page.spec.classes)
     url.show_corrections()
     test, classes = page.dataset.test, page.spec.classes
     index = every.index if only is None else every.index[test.labels[every.index] == only]
-    delta = every.delta[row] * strength / 100
+    delta = every.delta[row] * strength
     x, label = test.x(index), test.labels[index]
     began = time.perf_counter()
     clean, seen = universal.read(page.spec.name, reader, x, delta)
@@ -148,7 +149,7 @@ def show_effect(page: Opened, every: Universals, row: int) -> None:
     before, after = rate(clean == label), rate(seen == label)
     st.markdown(
         f"**{TITLES[reader]}** reads {in_words(before)} rightly without it, {in_words(after)} with it at "
-        f"{strength} %, ℓ₂ {strength / 100 * float(every.norm_l2[row]):.2f}."
+        f"{strength:g} times its strength, ℓ₂ {strength * float(every.norm_l2[row]):.2f}."
     )
     shown: list[effects.EffectTile] = []
     for place in in_turn(label)[:count]:
@@ -161,7 +162,7 @@ def show_effect(page: Opened, every: Universals, row: int) -> None:
                 kind,
                 (
                     effects.picture(test.images[image], f"Test image {image}, {name}", "original"),
-                    effects.picture(perturb(x[place], delta), told, f"at {strength} %"),
+                    effects.picture(perturb(x[place], delta), told, f"with ×{strength:g}"),
                 ),
                 f"reads {classes[int(seen[place])]}",
                 f"before {classes[int(clean[place])]}",

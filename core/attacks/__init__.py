@@ -37,6 +37,8 @@ ATTACK_TITLES = {
     "deepfool": "DeepFool",
     "boundary": "Boundary",
 }
+MINIMUM_NORM = ("cw", "deepfool", "boundary")
+"""Attacks without a bound: they look for the smallest change."""
 UNIVERSAL: dict[str, type[Universal]] = {"averaged": AveragedUniversal, "bounded": BoundedUniversal}
 """Those that make one perturbation for many images; they are called otherwise, see `Universal`."""
 
@@ -45,6 +47,7 @@ __all__ = [
     "ATTACK_TITLES",
     "BIM",
     "FGSM",
+    "MINIMUM_NORM",
     "PGD",
     "UNIVERSAL",
     "Attack",

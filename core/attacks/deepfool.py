@@ -44,7 +44,7 @@ class DeepFool(Attack):
         "Longest step",
         "In l2: long ones lead astray where borders bend",
         min=0.001,
-        max=10.0,
+        max=1.0,
         step=0.001,
     )
     overshoot: Value = knob(0.0, "Overshoot", "Share added to each step", min=0.0, max=0.5, step=0.01)

@@ -215,7 +215,7 @@ def estimate_chart(
         domain: Ends of the axis.
         axis_format: Of its numbers.
         row_height: Of one model's line, in pixels.
-        key_columns: Of the legend, where one line may not have room for all models.
+        key_columns: Of the legend, where one line may not have room for all models; 0 for no legend.
     """
     titles = list(dict.fromkeys(e.model for e in estimates))
     rows = list(dict.fromkeys(e.row for e in estimates))

@@ -68,7 +68,8 @@ def embedding_chart(points: Sequence[Point], title: str, *, height: int = 380) -
                 scale=alt.Scale(domain=[f"part {part + 1}" for part in parts], range=colours),
                 legend=legend,
             ),
-            shape=model_shape(titles),
+            # Of shapes alone, drawn in a grey that is seen on white and on near-black.
+            shape=model_shape(titles).legend(symbolFillColor=GREY, symbolStrokeColor=GREY),
             tooltip=[
                 alt.Tooltip("model:N", title="Model"),
                 alt.Tooltip("told:N", title="Part"),

@@ -97,7 +97,9 @@ def norm_chart(
         ]
         means.append({**about, "place": place, **group.row(), "words": group.words, "told": group.words})
     top = max([p["norm"] for p in points] + [m["published"] or 0 for m in means] + [0.1]) * 1.04
-    x = alt.X("norm:Q", title=axis_title, scale=alt.Scale(domain=[0, top], nice=False))
+    x = alt.X(
+        "norm:Q", title=axis_title, scale=alt.Scale(domain=[0, top], nice=False), axis=alt.Axis(tickCount=8)
+    )
     place = alt.Scale(domain=[-0.5, len(lines) - 0.5], reverse=True, nice=False, zero=False)
     names = "[" + ",".join(f'"{line.partition("|")[0]}"' for line in lines[:: len(titles)]) + "]"
     axis = alt.Axis(
@@ -114,7 +116,7 @@ def norm_chart(
     colour, shape = model_colour(titles), model_shape(titles)
     dots = (
         alt.Chart(inline(points or [{"attack": "", "model": titles[0], "norm": None, "place": None}]))
-        .mark_point(filled=True, size=34, opacity=0.45, strokeWidth=0)
+        .mark_point(filled=True, size=34, opacity=0.55, strokeWidth=0)
         .encode(
             x=x,
             y=y,

@@ -78,7 +78,7 @@ def plane_chart(
     subtitle: str = "",
     chosen: int | None = None,
     revision: str = "",
-    height: int = 440,
+    height: int = 480,
 ) -> alt.LayerChart:
     """Points of the plane; axes mean nothing and have no numbers. Shapes tell models apart.
 
@@ -135,7 +135,9 @@ def plane_chart(
         )
         if len(ringed):
             layers.append(ring.encode(x=x, y=y))
-    return alt.LayerChart(layer=layers, title=heading(title, subtitle=subtitle), height=height)
+    return alt.LayerChart(
+        layer=layers, title=heading(title, subtitle=subtitle), height=height
+    ).configure_view(stroke=GREY, strokeOpacity=0.4, cornerRadius=4)
 
 
 def inside(dots: Sequence[Dot], x: tuple[float, float], y: tuple[float, float]) -> list[int]:

@@ -118,7 +118,7 @@ def model_colour(titles: Iterable[str], columns: int | None = None) -> alt.Color
 
     Args:
         titles: Of the models shown, in order; or what else lines stand for, of `ACCESS_COLOURS`.
-        columns: Of the legend, where one line may not have room for all.
+        columns: Of the legend, where one line may not have room for all; 0 for no legend.
     """
     shown, known = list(titles), MODEL_COLOURS | ACCESS_COLOURS
     scale = alt.Scale(domain=shown, range=[known.get(title, GREY) for title in shown])
@@ -132,9 +132,11 @@ def model_shape(titles: Iterable[str], columns: int | None = None) -> alt.Shape:
     return alt.Shape("model:N", scale=scale, legend=_key(columns), title=None)
 
 
-def _key(columns: int | None) -> alt.Legend:
+def _key(columns: int | None) -> alt.Legend | None:
+    if columns == 0:
+        return None
     # Layers that share a scale must agree on its legend, so that all get this one.
     key = alt.Legend(orient="top", symbolSize=90, symbolOpacity=1, labelFontSize=13, offset=4)
-    if columns is not None:
+    if columns:
         key.columns = columns
     return key

@@ -52,19 +52,19 @@ def _attacked(results: Results, dataset: str) -> Part:
         # Of the universal ones, that of median length.
         median = int(universal["norm_l2"].argsort()[len(universal["norm_l2"]) // 2])
         deltas["Universal"] = universal["perturbation"][median].short()
+        attacked: list[Picture | None] = [Picture(clean)]
+        enlarged: list[Picture | None] = [None]
         for name, levels in deltas.items():
-            x_adv = (clean.short() + levels).clamp(0, LEVELS).to(torch.uint8)
-            gain = gain_of(levels)
-            length = float((levels.float() / LEVELS).norm())
-            shown = [
-                Picture(clean, caption="original"),
-                Picture(x_adv, caption=name),
-                Picture(around_grey(levels, gain), caption=f"x {gain:g}, l2 {length:.2f}"),
-            ]
-            rows.append(list(shown))
+            gain, length = gain_of(levels), float((levels.float() / LEVELS).norm())
+            attacked.append(Picture((clean.short() + levels).clamp(0, LEVELS).to(torch.uint8)))
+            told = f"l2 {length:.2f}" + (f", x {gain:g}" if gain > 1 else "")
+            enlarged.append(Picture(around_grey(levels, gain), caption=told))
             records.append({"dataset": dataset, "image": index, "attack": name, "norm": length, "gain": gain})
+        rows += [attacked, enlarged]
     title = SPECS[dataset].title
-    picture = picture_grid(rows, column_titles=["original", "attacked", "perturbation"], scale=2)
+    columns = ["original", *ATTACKS.values(), "Universal"]
+    titles = ["attacked", "perturbation"] * len(common)
+    picture = picture_grid(rows, row_titles=titles, column_titles=columns, scale=3)
     what = f"Test images of {title}, attacked on {TITLES[CAPSNET]}, and the perturbations"
     return [Panel(picture, grid_words(rows, what))], records
 
