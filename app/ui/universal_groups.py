@@ -11,8 +11,8 @@ from app import universal, url
 from app.ui import pictures
 from app.ui import universal_planes as parts
 from app.ui.charts import show_chart
-from app.ui.universal_planes import Setting
 from app.ui.universal_one import perturbation_picture, show_fooling
+from app.ui.universal_planes import Setting
 from app.universal import SPACES, Grid, Universals
 from core.figures.coherence import Estimate, estimate_chart
 from core.figures.style import in_words, p_text, percent

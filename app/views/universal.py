@@ -13,9 +13,9 @@ from app.ui import universal_planes as parts
 from app.ui.page import Opened, open_michels2019
 from app.ui.saving import offer_drawing
 from app.ui.status import status_line
-from app.ui.universal_planes import BY, OWN_READER, Look
 from app.ui.universal_groups import pick_by_name, separation_rows, show_picked, show_separation
 from app.ui.universal_one import choose_one, show_effect, show_one
+from app.ui.universal_planes import BY, OWN_READER, Look
 from app.universal import EVERY, NEEDS, PAPER, SPACES, Universals
 from core.figures.plane import By
 from core.figures.style import Record
