@@ -140,8 +140,10 @@ def attack_words(facts: dict[str, Any], *, targeted: bool, with_beta: bool = Tru
         words.append(f"ε = {epsilon_words(fields['epsilon'])}")
     if "searches" in fields:
         words.append(f"{fields['searches']} searches of {fields.get('steps', 1000)} steps")
-    elif "steps" in fields:
+    elif "steps" in fields and "step_size" in fields:
         words.append(f"{fields['steps']} steps of {fields['step_size']:g}")
+    elif "steps" in fields:
+        words.append(f"at most {fields['steps']} steps")
     elif "step_size" in fields:
         words.append(f"one step of {fields['step_size']:g}")
     if with_beta and facts.get("beta") is not None:

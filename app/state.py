@@ -121,11 +121,14 @@ def choose_dataset() -> str:
     return name
 
 
-def shared_controls() -> None:
+def shared_controls(*, detector: bool = True) -> None:
     """The controls in the sidebar that every page obeys: the data set, and how many false alarms are allowed.
 
     To be drawn by the entry file: bound to the address in a page's file, they would lose their value whenever
     somebody goes to another page.
+
+    Args:
+        detector: Whether the page is about a detector; else the second is shown but cannot be moved.
     """
     choose_dataset()
     url.check_choice("fpr", [_fpr_title(fpr) for fpr in FPRS], "False alarms")
@@ -136,7 +139,9 @@ def shared_controls() -> None:
         format_func=_fpr_title,
         key="fpr",
         bind="query-params",
-        help="Share of clean validation images that the detector may flag. It sets each model's threshold θ.",
+        disabled=not detector,
+        help="Share of clean validation images that the detector may flag. It sets each model's threshold θ."
+        + ("" if detector else " This page has no detector."),
     )
 
 

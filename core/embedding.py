@@ -4,7 +4,7 @@ Everything is computed from perturbations of length 1: what they look like count
 """
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +17,8 @@ from torch import Tensor
 from core.geometry import TINY
 from core.metrics import Rate
 
+MIN_DIST = 0.1
+"""How close UMAP lets points come."""
 ROUNDS = 999
 """Of permutations and of resampling."""
 
@@ -39,7 +41,9 @@ def directions(perturbations: Tensor) -> np.ndarray:
     return (flat / length.clamp(min=TINY)).float().numpy()
 
 
-def tsne(points: np.ndarray, *, perplexity: float = 30.0, seed: int = 0, threads: int = 1) -> np.ndarray:
+def tsne(
+    points: np.ndarray, *, perplexity: float = 30.0, seed: int = 0, threads: int = 1, verbose: bool = False
+) -> np.ndarray:
     """t-SNE in the plane.
 
     Args:
@@ -47,6 +51,7 @@ def tsne(points: np.ndarray, *, perplexity: float = 30.0, seed: int = 0, threads
         perplexity: Below N: how many neighbours count, about.
         seed: Of what is random in it.
         threads: Of OpenMP. More than there are free cores make it many times slower.
+        verbose: Whether to print how far it has got.
     Returns: (N, 2), float32.
     Raises: ValueError: for a perplexity that is not between 1 and N.
     Source: maaten2008; michels2019, section 4.3.
@@ -59,7 +64,12 @@ def tsne(points: np.ndarray, *, perplexity: float = 30.0, seed: int = 0, threads
         )
     with threadpool_limits(threads):
         embedding = TSNE(
-            perplexity=perplexity, init="pca", learning_rate="auto", random_state=seed, n_jobs=threads
+            perplexity=perplexity,
+            init="pca",
+            learning_rate="auto",
+            random_state=seed,
+            n_jobs=threads,
+            verbose=2 * verbose,
         )
         return np.asarray(embedding.fit_transform(points), dtype=np.float32)
 
@@ -76,7 +86,15 @@ class Umap:
     _fitted: Any
 
     @classmethod
-    def fit(cls, points: np.ndarray, *, neighbours: int = 15, min_dist: float = 0.1, seed: int = 0) -> "Umap":
+    def fit(
+        cls,
+        points: np.ndarray,
+        *,
+        neighbours: int = 15,
+        min_dist: float = MIN_DIST,
+        seed: int = 0,
+        verbose: bool = False,
+    ) -> "Umap":
         """Embed points.
 
         Args:
@@ -84,6 +102,7 @@ class Umap:
             neighbours: From 2 to below N: how many neighbours count.
             min_dist: How close points may come.
             seed: Of what is random in it.
+            verbose: Whether to print how far it has got.
         Raises: ValueError: for a number of neighbours out of range.
         Source: mcinnes2018.
         """
@@ -94,7 +113,7 @@ class Umap:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ImportWarning)  # it misses TensorFlow, which is not needed
             from umap import UMAP  # compiles itself, which takes some seconds
-        fitted = UMAP(n_neighbors=neighbours, min_dist=min_dist, random_state=seed, n_jobs=1)
+        fitted = UMAP(n_neighbors=neighbours, min_dist=min_dist, random_state=seed, n_jobs=1, verbose=verbose)
         return cls(np.asarray(fitted.fit_transform(points), dtype=np.float32), fitted)
 
     def place(self, points: np.ndarray) -> np.ndarray:
@@ -208,3 +227,28 @@ def separation(
         float(((share - 1) / (count - 1)).mean()),
         count,
     )
+
+
+def apart(
+    where: np.ndarray, model: np.ndarray, part: np.ndarray, names: Sequence[str]
+) -> Iterator[dict[str, Any]]:
+    """How far models are apart, and parts within every model.
+
+    Perturbations from the same part are not independent: they are shuffled as one by `separation`.
+
+    Args:
+        where: Points in any space, (N, D).
+        model: Of each, its place in `names`, (N,).
+        part: Of the test set that each is from, (N,).
+    Returns: Rows by ("model", or "part" within one model), model (None by "model"), and of
+        `Separation.records`.
+    """
+    cluster = model * (1 + int(part.max())) + part
+    if len(names) > 1:
+        for row in separation(where, model, cluster).records():
+            yield {"by": "model", "model": None, **row}
+    if part.max() > 0:
+        for number, name in enumerate(names):
+            chosen = model == number
+            for row in separation(where[chosen], part[chosen]).records():
+                yield {"by": "part", "model": name, **row}

@@ -12,18 +12,15 @@ paper's two alone:
     Facts: models, perplexities, neighbours, seeds, min_dist. A perplexity that is not below N is left out.
 """
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
 
-from core.embedding import Umap, directions, separation, tsne
+from core.embedding import MIN_DIST, Umap, apart, directions, tsne
 from precompute.artifact import Artifact
 from precompute.work import Job, Outcome
-
-MIN_DIST = 0.1
 
 
 def embed(params: dict[str, Any], inputs: dict[str, Artifact], job: Job) -> Outcome:
@@ -41,7 +38,8 @@ def embed(params: dict[str, Any], inputs: dict[str, Artifact], job: Job) -> Outc
 
     def measured(space: str, where: np.ndarray, setting: float | None, seed: int | None) -> None:
         common = {"space": space, "setting": setting, "seed": seed}
-        rows.extend({**row, **common} for row in apart(where, about, names))
+        found = apart(where, about["model"].numpy(), about["part"].numpy(), names)
+        rows.extend({**row, **common} for row in found)
 
     measured("pixels", points, None, None)
     done = 0
@@ -67,20 +65,3 @@ def embed(params: dict[str, Any], inputs: dict[str, Artifact], job: Job) -> Outc
         "min_dist": MIN_DIST,
     }
     return Outcome(tensors | about, {"separation": pd.DataFrame(rows)}, facts)
-
-
-def apart(where: np.ndarray, about: dict[str, torch.Tensor], names: list[str]) -> Iterator[dict[str, Any]]:
-    """How far models are apart, and parts within every model.
-
-    Perturbations from the same part are not independent: they are shuffled as one by `separation`.
-    """
-    model, part = about["model"].numpy(), about["part"].numpy()
-    cluster = model * (1 + int(part.max())) + part
-    if len(names) > 1:
-        for row in separation(where, model, cluster).records():
-            yield {"by": "model", "model": None, **row}
-    if part.max() > 0:
-        for number, name in enumerate(names):
-            chosen = model == number
-            for row in separation(where[chosen], part[chosen]).records():
-                yield {"by": "part", "model": name, **row}
