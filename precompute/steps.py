@@ -380,7 +380,7 @@ STEPS = {
     "judged": StepFunction(judged, 1),
     "results": StepFunction(results, 1),
     "readings": StepFunction(readings, 1, gpu=True),
-    "universal": StepFunction(universal, 1, gpu=True),
+    "universal": StepFunction(universal, 2, gpu=True),
     "universal_transfer": StepFunction(universal_transfer, 1, gpu=True),
     "adversarial": StepFunction(adversarial, 1, gpu=True),
     "minimum": StepFunction(minimum, 1),
