@@ -9,6 +9,7 @@ from app import results, state
 from app.results import Attacked, Clean
 from app.ui import notices
 from core.data import SPECS, Dataset, DatasetSpec
+from core.data.specs import OFFICIAL
 from core.models import TITLES
 from precompute.store import Bundle
 
@@ -62,7 +63,9 @@ class Opened:
         """Phrases for the line at the foot of a page."""
         facts = self.bundle.facts
         words = {"device": "computed on {}", "size": "{} models"}
-        return tuple(form.format(facts[name]) for name, form in words.items() if facts.get(name))
+        found = [form.format(facts[name]) for name, form in words.items() if facts.get(name)]
+        copy = facts.get("data_copy", OFFICIAL)
+        return tuple(found if copy == OFFICIAL else [*found, f"data: {copy}"])
 
 
 def open_page(title: str, intro: str, *, needs: str) -> Opened:
