@@ -34,6 +34,24 @@ def test_it_opens_with_what_ships(open_page: OpenPage, page: str) -> None:
     assert not app.code  # nothing to be built first
 
 
+@pytest.mark.parametrize("name", [name for name in SPECS if name != "digits"])
+@pytest.mark.parametrize("page", RESULTS)
+def test_it_opens_for_every_data_set_without_a_copy_of_it(open_page: OpenPage, page: str, name: str) -> None:
+    app = open_page(page, dataset=SPECS[name].title)
+    assert not app.exception
+    assert not app.error
+    assert not app.warning or page == "health"
+    assert not app.code  # nothing to be built first
+
+
+@pytest.mark.parametrize("page", RESULTS)
+def test_a_choice_that_another_data_set_lacks_is_put_back(open_page: OpenPage, page: str) -> None:
+    app = open_page(page, dataset="SVHN", model="CNN+R", whose="CNN+R", models="CNN+R", of="CNN+R", steps="3")
+    app.selectbox(key="dataset").select("cifar10").run()
+    assert not app.exception
+    assert not app.error
+
+
 @pytest.mark.parametrize("page", PAGES)
 def test_it_opens_with_an_empty_store_and_names_the_command(
     open_page: OpenPage, no_bundles: None, page: str
