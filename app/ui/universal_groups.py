@@ -69,6 +69,7 @@ def show_separation(rows: list[dict[str, Any]]) -> None:
     )
     words = "; ".join(f"{e.model}, {e.row}: {e.words}" for e in estimates)
     show_chart(chart, f"Silhouettes with their intervals. {words}.", "separation")
+    st.caption("Grey: networks from each other. In colour: parts of the test set within one network.")
     lines: list[str] = []
     for space in spaces:
         by_model = [r for r in rows if (r["by"], r["metric"], r["space"]) == ("model", "purity", space)]

@@ -148,8 +148,8 @@ def show_effect(page: Opened, every: Universals, row: int) -> None:
     seconds = time.perf_counter() - began
     before, after = rate(clean == label), rate(seen == label)
     st.markdown(
-        f"**{TITLES[reader]}** reads {in_words(before)} rightly without it, {in_words(after)} with it at "
-        f"{strength:g} times its strength, ℓ₂ {strength * float(every.norm_l2[row]):.2f}."
+        f"**{TITLES[reader]}** reads {in_words(before)} rightly without it, {in_words(after)} with it "
+        f"(strength {strength:g}, ℓ₂ {strength * float(every.norm_l2[row]):.2f})."
     )
     shown: list[effects.EffectTile] = []
     for place in in_turn(label)[:count]:

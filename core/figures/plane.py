@@ -21,7 +21,7 @@ from core.figures.style import (
 By = Literal["model", "part", "norm", "fooling"]
 KEY_COLUMNS = 3
 """Of the legend of models."""
-FADED = 0.12
+FADED = 0.05
 """Opacity of points beside those that are picked out."""
 
 
