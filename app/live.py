@@ -3,13 +3,13 @@
 import math
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from threading import Lock
 
 import torch
 from torch import Tensor, nn
 
-from core.attacks import Attack, AttackState
+from core.attacks import Attack, AttackState, Boundary
 from core.detectors import ReconstructionDetector
 
 # Points of the path that are kept: enough to scrub through, few enough to keep in memory.
@@ -47,6 +47,7 @@ class Frame:
         logits: (B, J).
         reconstruction: From the winning class, (B, C, H, W).
         distance: Between the two, (B,).
+        queries: Spent on each, (B,); None where the attack does not count them.
     """
 
     step: int
@@ -54,6 +55,7 @@ class Frame:
     logits: Tensor
     reconstruction: Tensor
     distance: Tensor
+    queries: Tensor | None = None
 
     @property
     def prediction(self) -> Tensor:
@@ -62,11 +64,12 @@ class Frame:
 
 
 @torch.no_grad()
-def observe(model: nn.Module, x: Tensor, step: int = 0) -> Frame:
+def observe(model: nn.Module, x: Tensor, step: int = 0, queries: Tensor | None = None) -> Frame:
     """Show images (B, C, H, W) to the network and the detector; everything comes back on the CPU."""
     score = ReconstructionDetector(model).score(x)  # pyright: ignore[reportArgumentType]
     parts = (x, model(x), model.reconstruct(x), score)  # pyright: ignore[reportCallIssue]
-    return Frame(step, *(part.float().cpu() for part in parts))
+    seen, logits, rebuilt, distance = (part.float().cpu() for part in parts)
+    return Frame(step, seen, logits, rebuilt, distance, queries)
 
 
 @dataclass
@@ -91,17 +94,25 @@ class Run:
     seconds: float = 0.0
     stopped: bool = False
     ended: bool = False
-    _now: Tensor | None = None
+    _now: AttackState | None = None
     _lock: Lock = field(default_factory=Lock)
 
     @classmethod
-    def start(cls, request: Request, model: nn.Module, x: Tensor) -> "Run":
-        """Prepare an attack on one image x (1, C, H, W), on the model's device."""
+    def start(cls, request: Request, model: nn.Module, x: Tensor, starts: Tensor | None = None) -> "Run":
+        """Prepare an attack on one image.
+
+        Args:
+            x: The image (1, C, H, W), on the model's device.
+            starts: For the boundary attack, where to start for each target, (B, C, H, W).
+        """
         count = len(request.targets)
         target = None
         if request.targets[0] is not None:
             target = torch.tensor(request.targets, device=x.device)
-        path = request.attack.iterate(
+        attack = request.attack
+        if isinstance(attack, Boundary) and starts is not None:
+            attack = replace(attack, starts=starts)
+        path = attack.iterate(
             model,
             x.expand(count, -1, -1, -1).contiguous(),
             torch.full((count,), request.label, device=x.device),
@@ -130,7 +141,7 @@ class Run:
             began = time.perf_counter()
             state = next(self.path, None)
             if state:
-                self.step, self._now = state.step, state.x_adv
+                self.step, self._now = state.step, state
             self.ended = state is None or state.step == self.request.attack.iterations
             kept = (self.ended or self.step % self.every == 0) and self._keep()
             self.seconds += time.perf_counter() - began
@@ -140,7 +151,7 @@ class Run:
         """Add where the attack is now to `frames`, unless it is there; returns whether it was added."""
         if self._now is None or (self.frames and self.frames[-1].step == self.step):
             return False
-        self.frames.append(observe(self.model, self._now, self.step))
+        self.frames.append(observe(self.model, self._now.x_adv, self.step, self._now.queries))
         return True
 
     def stop(self) -> None:
@@ -149,7 +160,7 @@ class Run:
             if self.ended:
                 return
             if self._now is None:
-                self._now = next(self.path).x_adv
+                self._now = next(self.path)
             self._keep()
             self.stopped = self.ended = True
 

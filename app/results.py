@@ -11,7 +11,7 @@ from torch import Tensor
 
 from app import state
 from app.ui.verdict import Outcome, Verdict
-from core.attacks import ATTACK_TITLES
+from core.attacks import ATTACK_TITLES, MINIMUM_NORM
 from core.data import Dataset
 from core.health import Check, checks_of
 from core.images import LEVELS, from_uint8, to_uint8
@@ -140,8 +140,10 @@ def attack_words(facts: dict[str, Any], *, targeted: bool, with_beta: bool = Tru
         words.append(f"ε = {epsilon_words(fields['epsilon'])}")
     if "searches" in fields:
         words.append(f"{fields['searches']} searches of {fields.get('steps', 1000)} steps")
-    elif "steps" in fields:
+    elif "steps" in fields and "step_size" in fields:
         words.append(f"{fields['steps']} steps of {fields['step_size']:g}")
+    elif "steps" in fields:
+        words.append(f"at most {fields['steps']} steps")
     elif "step_size" in fields:
         words.append(f"one step of {fields['step_size']:g}")
     if with_beta and facts.get("beta") is not None:
@@ -214,11 +216,12 @@ def sweep(bundle: Bundle, model: str, targeted: bool) -> Sweep:
 
 def attack_names(bundle: Bundle, models: Sequence[str]) -> list[str]:
     """Names of the attacks that every one of the models was put through: "r-pgd-targeted"."""
+    bounded = [name for name in reversed(ATTACK_TITLES) if name not in MINIMUM_NORM]
     return [
         f"{attack}-{mode}"
         for mode in ("targeted", "untargeted")
         # The strongest with a bound first; what has none, last.
-        for attack in (*(name for name in reversed(ATTACK_TITLES) if name != "cw"), "cw")
+        for attack in (*bounded, *MINIMUM_NORM)
         if all(f"{model}/attack/{attack}-{mode}" in bundle for model in models)
     ]
 

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from threading import BoundedSemaphore
 
 import streamlit as st
+import torch
 from torch import nn
 
 from app import url
@@ -120,11 +121,14 @@ def choose_dataset() -> str:
     return name
 
 
-def shared_controls() -> None:
+def shared_controls(*, detector: bool = True) -> None:
     """The controls in the sidebar that every page obeys: the data set, and how many false alarms are allowed.
 
     To be drawn by the entry file: bound to the address in a page's file, they would lose their value whenever
     somebody goes to another page.
+
+    Args:
+        detector: Whether the page is about a detector; else the second is shown but cannot be moved.
     """
     choose_dataset()
     url.check_choice("fpr", [_fpr_title(fpr) for fpr in FPRS], "False alarms")
@@ -135,7 +139,9 @@ def shared_controls() -> None:
         format_func=_fpr_title,
         key="fpr",
         bind="query-params",
-        help="Share of clean validation images that the detector may flag. It sets each model's threshold θ.",
+        disabled=not detector,
+        help="Share of clean validation images that the detector may flag. It sets each model's threshold θ."
+        + ("" if detector else " This page has no detector."),
     )
 
 
@@ -164,14 +170,18 @@ def _bundles(location: str) -> list[Bundle]:
     return _store(location).bundles()
 
 
-@st.cache_resource(max_entries=12, show_spinner="Loading the model")
+@st.cache_resource(max_entries=12, show_spinner="Loading the model; the first one ever takes some seconds")
 def _model(location: str, dataset: str, name: str, key: str, where: str) -> nn.Module:
     weights = _store(location).load(key)
     spec = SPECS[dataset]
     network = models.build(name, spec.shape, len(spec.classes), weights.facts["size"])
     # Results are computed with exactly the weights that ship.
     network.load_state_dict(unpack(weights.tensors))
-    return network.to(where).eval().requires_grad_(False)
+    network.to(where).eval().requires_grad_(False)
+    # The first gradient of all compiles routing, better here than in the middle of an attack.
+    x = torch.zeros(1, *spec.shape, device=where, requires_grad=True)
+    torch.autograd.grad(network(x).sum(), x)
+    return network
 
 
 @st.cache_resource(show_spinner=False)

@@ -4,7 +4,9 @@ from typing import Any
 
 from core import data
 from core.data.corruptions import CORRUPTIONS
+from precompute.declare import step
 from precompute.graph import Step
+from precompute.michels2019 import michels2019_steps, stays
 from precompute.profiles import (
     BLACK_BOX,
     CORRUPTED,
@@ -19,20 +21,11 @@ from precompute.profiles import (
     profile_of,
     recipe,
 )
-from precompute.steps import STEPS
 
 __all__ = ["DATASETS", "MODELS", "PROFILES", "bundle_facts", "experiment", "shipped_names"]
 
 WHOLE = "matrix-whole"
 """Name of a matrix that stays where it was built, where only an excerpt of it ships."""
-
-
-def step(
-    name: str, function: str, params: dict[str, Any], inputs: dict[str, Step], digests: dict[str, str]
-) -> Step:
-    """A step with its function's version."""
-    entry = STEPS[function]
-    return Step(name, function, entry.version, params, inputs, digests, entry.gpu)
 
 
 def attack_fields(dataset: str, attack: str, profile: Profile) -> dict[str, Any]:
@@ -245,19 +238,20 @@ def experiment(dataset: str, profile: str) -> list[Step]:
     steps += [health_step(dataset, model, how_much, named) for model in models]
     steps += coherence_steps(dataset, how_much, named, digests)
     params = {"dataset": dataset, "profile": profile, "models": list(models)}
-    return [*steps, step("results", "results", params, {s.name: s for s in steps if is_read(s)}, {})]
+    results = step("results", "results", params, {s.name: s for s in steps if is_read(s)}, {})
+    return [*steps, results, *michels2019_steps(dataset, profile, named, digests)]
 
 
 def shipped_names(dataset: str, profile: str) -> list[str]:
     """Names of what may ship.
 
-    All but substitutes, judges, matrices of which an excerpt ships, and pictures that are not ours.
+    All but substitutes, judges, what only an excerpt of ships, and pictures that are not ours.
     """
     pictures = data.spec(dataset).pictures_ship
     found = [
         s
         for s in experiment(dataset, profile)
-        if s.function != "judge" and not s.name.endswith(("/substitute", f"/{WHOLE}"))
+        if s.function != "judge" and not s.name.endswith(("/substitute", f"/{WHOLE}")) and not stays(s.name)
     ]
     return [s.name for s in found if pictures or s.function != "reconstructions"]
 

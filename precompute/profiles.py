@@ -1,7 +1,7 @@
 """How much is computed for each data set: its models, their training, its attacks, under every profile."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from core.models import CAPSULE_MODELS
@@ -175,4 +175,4 @@ def recipe(dataset: str, model: str, profile: Profile, seed: int = 0) -> dict[st
     fields: dict[str, Any] = {**RECIPES[dataset], "seed": seed}
     if profile.epochs is not None:
         fields["epochs"] = profile.epochs
-    return asdict(Recipe(loss="margin" if model in CAPSULE_MODELS else "cross_entropy", **fields))
+    return Recipe(loss="margin" if model in CAPSULE_MODELS else "cross_entropy", **fields).record()

@@ -1,41 +1,37 @@
 """The steps of an experiment: thin calls to core, each with a version, raised when its results change."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from core import data
-from core.attacks import ATTACKS, Attack, Progress, predict
+from core.attacks import ATTACKS, Attack, Boundary, Progress, predict, starting_points
 from core.data.corruptions import corrupt
 from core.detectors import ReconstructionDetector
 from core.images import LEVELS, from_uint8, to_uint8
 from core.metrics import rate, succeeded, success_rate, undetected_rate
 from core.models import ReconstructingNet, build
-from core.models.packing import pack, unpack
+from core.models.packing import pack
 from core.runtime import configure, describe, device, gradient_precision
 from core.selection import Rows, select
 from core.training import Adversary, Recipe, train
 from precompute.artifact import Artifact
+from precompute.embedding import embed
+from precompute.excerpts import excerpt
+from precompute.loading import load_model
+from precompute.michels2019_tables import michels2019_results
+from precompute.minimum import adversarial, minimum, transfer
+from precompute.readings import readings
+from precompute.universal import universal, universal_transfer
 from precompute.work import Job, Outcome, StepFunction
 
 SHARD = 50
 """Rows a shard: what a kill costs at most."""
 
 FPR = 0.05
-
-
-def load_model(params: Mapping[str, Any], weights: Artifact) -> ReconstructingNet:
-    """The shipped weights as a float32 model on the device, ready to be attacked."""
-    configure()
-    shape = data.spec(params["dataset"]).shape
-    model = build(params["model"], shape, size=params["size"])
-    model.load_state_dict(unpack(weights.tensors))
-    model.to(device=device(), memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue] - torch's own
-    model.eval().requires_grad_(False)
-    assert isinstance(model, ReconstructingNet)
-    return model
 
 
 def weights(params: dict[str, Any], inputs: dict[str, Artifact], job: Job) -> Outcome:
@@ -138,7 +134,8 @@ def attack_rows(
         span: Which part of the step's progress this is: (number, of how many).
     Returns: perturbation (N, C, H, W), prediction and distance (N,) of the *8-bit* adversarial images.
         Attacks that minimise a norm end just past the border, from where rounding takes many back: their
-        prediction and distance are those of the float32 images, and `size`, in that norm, is there too.
+        prediction and distance are those of the float32 images, and `size`, in that norm, is there too; of
+        the boundary attack `queries` as well.
     """
     detector = ReconstructionDetector(model)
     parts: list[dict[str, Tensor]] = []
@@ -188,6 +185,10 @@ def attack_shard(
     images = dataset.test.images[rows.index]
     x = dataset.test.x(rows.index).to(where)
     target = None if rows.target is None else rows.target.to(where)
+    if isinstance(attack, Boundary) and rows.target is not None and attack.starts is None:
+        known = dataset.validation
+        starts = starting_points(known.images, known.labels, rows.target, rows.index)
+        attack = replace(attack, starts=from_uint8(starts).to(where))
     result = attack(
         seen, x, rows.label.to(where), target=target, index=rows.index, seed=seed, on_step=on_step
     )
@@ -202,7 +203,11 @@ def attack_shard(
         "prediction": predict(model, x_adv).cpu(),
         "distance": detector.score(x_adv).cpu(),
     }
-    return found if bound is not None else {**found, "size": result.distance.cpu()}
+    if bound is None:
+        found["size"] = result.distance.cpu()
+    if isinstance(attack, Boundary):
+        found["queries"] = result.queries
+    return found
 
 
 def attacked(params: dict[str, Any], inputs: dict[str, Artifact], job: Job) -> Outcome:
@@ -231,20 +236,6 @@ def attacked(params: dict[str, Any], inputs: dict[str, Artifact], job: Job) -> O
         "gradients": str(gradient_precision(device())).removeprefix("torch."),
     }
     return Outcome(tensors | rows.tensors(), facts=facts)
-
-
-def excerpt(params: dict[str, Any], inputs: dict[str, Artifact], job: Job) -> Outcome:
-    """An attack as it is, with the perturbations of a few images alone: the first of each class in turn.
-
-    `kept` (K,) are the rows whose perturbations (K, C, H, W) these are.
-    """
-    whole = inputs["whole"]
-    index, label = whole.tensors["index"], whole.tensors["label"]
-    by_class = [index[label == c].unique().tolist() for c in label.unique()]
-    in_turn = [image for images in zip(*by_class, strict=True) for image in images]
-    kept = torch.isin(index, torch.tensor(in_turn[: params["images"]])).nonzero().flatten()
-    some = {"perturbation": whole.tensors["perturbation"][kept], "kept": kept}
-    return Outcome(whole.tensors | some, facts=whole.facts)
 
 
 def corrupted(params: dict[str, Any], inputs: dict[str, Artifact], job: Job) -> Outcome:
@@ -388,4 +379,12 @@ STEPS = {
     "similarity": StepFunction(similarity, 1),
     "judged": StepFunction(judged, 1),
     "results": StepFunction(results, 1),
+    "readings": StepFunction(readings, 1, gpu=True),
+    "universal": StepFunction(universal, 1, gpu=True),
+    "universal_transfer": StepFunction(universal_transfer, 1, gpu=True),
+    "adversarial": StepFunction(adversarial, 1, gpu=True),
+    "minimum": StepFunction(minimum, 1),
+    "transfer": StepFunction(transfer, 1, gpu=True),
+    "embedding": StepFunction(embed, 1),
+    "michels2019": StepFunction(michels2019_results, 1),
 }

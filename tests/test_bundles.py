@@ -8,9 +8,9 @@ from core.attacks import PGD, predict
 from core.detectors import ReconstructionDetector
 from core.kept import attacked_images, kept_rows
 from core.metrics import success_rate, undetected_rate
+from precompute.loading import load_model
 from precompute.pipeline import experiment, shipped_names
 from precompute.profiles import DATASETS, MODELS
-from precompute.steps import load_model
 from precompute.store import Store
 
 # Largest error rate on the test set, and how far models may be apart, per data set. Those of SVHN and

@@ -9,17 +9,26 @@ import streamlit as st
 from app import state, url
 from app.ui.controls import attack_controls, follow_default
 from app.ui.scene import ANY
-from core.attacks import ATTACK_TITLES, ATTACKS, Attack
+from core.attacks import ATTACK_TITLES, ATTACKS, MINIMUM_NORM, Attack
 from core.data import DatasetSpec
 from core.models import TITLES, UNCONDITIONAL
 from precompute.store import Bundle
 
-MAIN = ("epsilon", "beta", "step_size", "steps", "searches")
-MORE = ("one_stage", "kappa", "learning_rate", "initial_c", "abort_early")
+MAIN = ("epsilon", "beta", "step_size", "steps", "searches", "max_step")
+MORE = (
+    *("one_stage", "kappa", "learning_rate", "initial_c", "abort_early"),
+    *("overshoot", "candidates", "aside", "direct", "converged", "tries", "halvings"),
+)
 
-# Of CW-L2: within a few percent of its authors' settings, over while one watches, and with a first c that
-# leads to a success at once, because before the first there is nothing to see.
-SEARCH = {"steps": 100, "searches": 5, "initial_c": 10.0}
+LIVE: dict[str, dict[str, Any]] = {
+    # Within a few percent of its authors' settings, over while one watches, and with a first c that leads to
+    # a success at once, because before the first there is nothing to see.
+    "cw": {"steps": 100, "searches": 5, "initial_c": 10.0},
+    # Steps five times as long as those of michels2019, and as many as it then takes to go 5 in l2.
+    "deepfool": {"steps": 100, "max_step": 0.05},
+    "boundary": {"steps": 2000},
+}
+"""Settings that are quick enough to watch, of the attacks without a bound."""
 ANY_CLASS = "Any"
 
 
@@ -62,7 +71,8 @@ def choose_attack(spec: DatasetSpec, found: Bundle, model: str) -> tuple[Attack,
         key="attack",
         bind="query-params",
         help="All fool the network. Those with R- also keep the reconstruction close, to fool the detector. "
-        "CW-L2 has no epsilon: it looks for the smallest change.",
+        "CW-L2, DeepFool and Boundary have no epsilon: they look for the smallest change. Boundary needs no "
+        "gradients: it asks for answers alone.",
     )
     one_step = name.endswith("fgsm")
     defaults: dict[str, Any] = {
@@ -70,14 +80,14 @@ def choose_attack(spec: DatasetSpec, found: Bundle, model: str) -> tuple[Attack,
         "step_size": spec.fgsm_step if one_step else spec.step_size,
         "steps": 1 if one_step else spec.steps,
     }
-    if name == "cw":
-        defaults |= SEARCH
+    defaults |= LIVE.get(name, {})
     if beta := best_beta(found, model, one_step):
         defaults["beta"] = beta
     kind = ATTACKS[name]
     chosen = attack_controls(kind, defaults, MAIN)
     with st.expander("More settings", icon=":material/tune:"):
-        chosen |= attack_controls(kind, defaults, MORE)
+        # Of the others epsilon has one meaning on all pages, that of linf.
+        chosen |= attack_controls(kind, defaults, (*MORE, "norm") if name in MINIMUM_NORM else MORE)
         seed = choose_seed()
     known = {f.name for f in fields(kind)}
     return kind(**{key: value for key, value in (defaults | chosen).items() if key in known}), seed
@@ -90,7 +100,7 @@ def best_beta(found: Bundle, model: str, one_step: bool = False) -> float | None
 
 
 def choose_seed() -> int:
-    """Of the random start."""
+    """Of whatever an attack draws."""
     url.check_number("seed", 0, 9999, "Seed")
     return int(
         st.number_input(
@@ -100,7 +110,8 @@ def choose_seed() -> int:
             0,
             key="seed",
             bind="query-params",
-            help="Of the random point from which PGD and R-PGD start. The same seed gives the same attack.",
+            help="Of the random point from which PGD and R-PGD start, and of Boundary's walk. The same seed "
+            "gives the same attack.",
         )
     )
 

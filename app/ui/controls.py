@@ -58,6 +58,9 @@ def _control(f: Field[Any], default: Any) -> Any:
         return st.toggle(label, default, key=f.name, help=told, bind="query-params")
     low, high = f.metadata["min"], f.metadata["max"]
     url.check_number(f.name, low, high, label)
+    # Attacks share names but not limits: what was chosen for one is brought into those of the next.
+    if f.name in st.session_state:
+        st.session_state[f.name] = min(max(st.session_state[f.name], low), high)
     if isinstance(default, int):
         return st.slider(label, low, high, default, key=f.name, help=told, bind="query-params")
     step = f.metadata.get("step", 0.005)

@@ -1,17 +1,21 @@
 """What pages of cached results start with: the bundle, the data set where there is a copy, the threshold."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import streamlit as st
 
-from app import results, state
+from app import results, state, url
 from app.results import Attacked, Clean
 from app.ui import notices
 from core.data import SPECS, Dataset, DatasetSpec
 from core.data.specs import OFFICIAL
 from core.models import TITLES
 from precompute.store import Bundle
+
+MICHELS2019 = ("mnist", "fashion_mnist")
+"""Data sets for which the results of michels2019 are computed."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +80,45 @@ def open_page(title: str, intro: str, *, needs: str) -> Opened:
         needs: Name of the artifact that a model must have.
     Raises: MissingArtifact, CorruptArtifact, DataError.
     """
+    bundle = _open_bundle(title, intro)
+    models = tuple(m for m in TITLES if f"{m}/{needs}" in bundle and f"{m}/clean" in bundle)
+    if not models:
+        first = next(iter(bundle.facts.get("models", ())), "capsnet")
+        bundle.load(f"{first}/{needs}", only=())  # says what is missing and how to build it
+    return _opened(bundle, models)
+
+
+def open_michels2019(title: str, intro: str, *, needs: Sequence[str], what: str) -> Opened:
+    """Draw the head of a page about results of michels2019; where there are none, say so and end the page.
+
+    Args:
+        intro: What one sees and what to try, a sentence or two.
+        needs: Names of the artifacts that there must be.
+        what: What they are, for the sentence that says that they are missing.
+    Raises: CorruptArtifact, DataError.
+    """
+    bundle = _open_bundle(title, intro)
+    if any(name not in bundle for name in needs):
+        of, command = SPECS[bundle.dataset].title, build_command(bundle.dataset, bundle.profile)
+        titles = [SPECS[name].title for name in MICHELS2019]
+        st.info(
+            f"This bundle of {of} has no {what} yet; to have them, run `{command}`."
+            if bundle.dataset in MICHELS2019
+            else f"There are no {what} for {of}; choose {' or '.join(titles)}.",
+            icon=":material/info:",
+        )
+        url.show_corrections()
+        st.stop()
+    return _opened(bundle, ())
+
+
+def build_command(dataset: str, profile: str) -> str:
+    """The command that builds a bundle, or what is missing of it."""
+    return f"python -m precompute build {dataset} --profile {profile}"
+
+
+def _open_bundle(title: str, intro: str) -> Bundle:
+    """The head of a page, and the bundle; without one the page ends with how to get it."""
     st.title(title, anchor=False)
     st.markdown(intro)
     name = state.dataset_name()
@@ -83,9 +126,9 @@ def open_page(title: str, intro: str, *, needs: str) -> Opened:
     if bundle is None:
         notices.missing_bundle(name)
         st.stop()
-    models = tuple(m for m in TITLES if f"{m}/{needs}" in bundle and f"{m}/clean" in bundle)
-    if not models:
-        first = next(iter(bundle.facts.get("models", ())), "capsnet")
-        bundle.load(f"{first}/{needs}", only=())  # says what is missing and how to build it
-    local = state.dataset(name)
-    return Opened(SPECS[name], local if state.fits(bundle) else None, bundle, models, state.fpr())
+    return bundle
+
+
+def _opened(bundle: Bundle, models: tuple[str, ...]) -> Opened:
+    local = state.dataset(bundle.dataset)
+    return Opened(SPECS[bundle.dataset], local if state.fits(bundle) else None, bundle, models, state.fpr())

@@ -8,6 +8,7 @@ from app.live import Frame, Run
 from app.ui import pictures
 from app.ui.images import perturbation_png, png
 from app.ui.verdict import Outcome, Verdict
+from core.attacks import Boundary
 from core.figures.logits import Answer, answer_table
 from core.figures.path import PathPoint
 from core.models import CAPSULE_MODELS
@@ -66,10 +67,28 @@ class Scene:
                 self.classes[int(frame.prediction[row])],
                 float(frame.distance[row]),
                 self.verdict(run, frame, row).outcome.value,
+                float(run.request.attack.size(frame.x[row : row + 1] - run.before.x)),
             )
             for frame in run.frames
             for row, target in enumerate(run.request.targets)
         ]
+
+    def effort(self, run: Run, frame: Frame, row: int) -> str:
+        """What an attack without a bound has found so far, and what it has cost, in a sentence."""
+        length = float(run.request.attack.size(frame.x[row : row + 1] - run.before.x))
+        hit = self.verdict(run, frame, row).hit
+        norm = getattr(run.request.attack, "norm", "l2")
+        found = f"**{length:.3g}** in {norm}"
+        if hit and length == 0:
+            found = "none needed: the image is misread as it is"
+        elif not hit:
+            found = f"{found} on the way, not misread yet" if length else "none found yet"
+        if frame.queries is None:
+            return f"Smallest change: {found}."
+        asked = int(frame.queries[row])
+        if isinstance(run.request.attack, Boundary):
+            return f"**{asked:,}** answers asked for. Smallest change: {found}."
+        return f"**{asked:,}** gradients taken. Smallest change: {found}."
 
     def words(self, run: Run, frame: Frame, row: int, note: str = "") -> str:
         """The verdict as HTML: on one target, or on all of them."""
@@ -115,7 +134,8 @@ class Scene:
         colour = len(delta) == 3
         bound = run.request.attack.bound(frame.x)
         half = max(float(delta.abs().max() if bound is None else bound), 1 / 255)
-        size = f"length {float(delta.norm()):.2f}, " if bound is None else ""
+        length = float(run.request.attack.size(delta.unsqueeze(0)))
+        size = f"length {length:.3g}, " if bound is None else ""
         side = "above" if verdict.flagged else "within"
         return pictures.row(
             [

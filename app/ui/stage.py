@@ -1,12 +1,14 @@
 """The places of the live page that change while an attack runs."""
 
 import streamlit as st
+import torch
 
 from app import url
 from app.live import Frame, Request, Run
 from app.ui.scene import Scene
+from core.attacks import Boundary
 from core.figures.logits import answer_bars
-from core.figures.path import path_chart
+from core.figures.path import length_chart, path_chart
 
 
 class Stage:
@@ -28,6 +30,12 @@ class Stage:
         left.markdown("###### What the network answers")
         right.markdown("###### How far the image is from its reconstruction")
         self.answers, self.path = left.empty(), right.empty()
+        asks = isinstance(request.attack, Boundary)
+        self.unit, self.units = ("Query", "queries") if asks else ("Iteration", "iterations")
+        self.effort = self.length = None
+        if request.attack.bound(torch.zeros(1, 1, 1, 1)) is None:
+            st.markdown("###### How far it has to go from the original")
+            self.effort, self.length = st.empty(), st.empty()
 
     def _look_closer(self) -> int:
         """Which of several targets is shown in full."""
@@ -53,13 +61,13 @@ class Stage:
         steps = [frame.step for frame in run.frames]
         if len(steps) < 2:
             return run.frames[-1]
-        url.check_choice("step", [str(step) for step in steps], "Iteration")
+        url.check_choice("step", [str(step) for step in steps], self.unit)
         if st.session_state.get("step", steps[-1]) not in steps:
             st.session_state["step"] = steps[-1]
         with self.bar:
             return run.frame(
                 st.select_slider(
-                    "Iteration",
+                    self.unit,
                     steps,
                     steps[-1],
                     key="step",
@@ -79,10 +87,17 @@ class Stage:
             return
         colour = scene.verdict(run, frame, row).colour
         bars = answer_bars(scene.answers(run, frame, row), scene.quantity, colour, (0, 1.12))
-        path = path_chart(scene.path(run), scene.threshold, run.total, frame.step)
+        points, unit = scene.path(run), self.unit.lower()
+        path = path_chart(points, scene.threshold, run.total, frame.step, unit)
         self.answers.altair_chart(
             bars, alt=f"Bars: {scene.quantity} of each class, before and after the attack"
         )
         self.path.altair_chart(
             path, alt="Line: distance to the reconstruction against iterations, and the detector's threshold"
         )
+        if self.effort is not None and self.length is not None:
+            self.effort.markdown(scene.effort(run, frame, row))
+            self.length.altair_chart(
+                length_chart(points, run.total, frame.step, unit),
+                alt=f"Line: length of the perturbation against {self.units}",
+            )

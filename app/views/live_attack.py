@@ -17,6 +17,10 @@ from app.ui.scenarios import show_scenarios
 from app.ui.scene import Scene
 from app.ui.stage import Stage
 from app.ui.status import status_line
+from app.ui.universal import show_universal
+from core.attacks import Boundary, starting_points
+from core.data import Dataset
+from core.images import from_uint8
 from core.metrics import threshold_at
 
 # Seconds between two pictures of a running attack, and between two charts.
@@ -55,7 +59,7 @@ def main() -> None:
     scene = Scene(model, dataset.spec.classes, threshold_at(clean, state.fpr()))
     request = Request(name, model, found.names[f"{model}/weights"], image, label, targets, attack, seed)
     stage = Stage(scene, request)
-    run = current_run(request, dataset.test.x(image))
+    run = current_run(request, dataset)
     if not run.ended and not st.session_state.get("hold"):
         drive(run, stage)
     show_attack_button(stage)
@@ -64,13 +68,14 @@ def main() -> None:
         url.show_corrections()
     note = "" if run.ended else "Press Attack to run it."
     if run.stopped:
-        note = f"Stopped after {run.step} of {run.total} iterations."
+        note = f"Stopped after {run.step:,} of {run.total:,} {stage.units}."
     stage.show(run, frame, charts=True, note=note)
     show_downloads(scene, run, frame, stage.chosen)
+    show_universal(found, scene, dataset, image)
     with st.expander("What happens here, and what to try", icon=":material/school:"):
         st.markdown(TEXT.read_text("utf-8"))
     status_line(
-        f"{run.step} iterations, {1000 * run.seconds / max(run.step, 1):.1f} ms each",
+        f"{run.step:,} {stage.units}, {1000 * run.seconds / max(run.step, 1):.1f} ms each",
         f"θ = {scene.threshold:.2f} at {state.fpr():.0%} false alarms",
         f"seed {seed}",
         live=True,
@@ -80,16 +85,26 @@ def main() -> None:
     )
 
 
-def current_run(request: Request, x: torch.Tensor) -> Run:
+def current_run(request: Request, dataset: Dataset) -> Run:
     """The run of this request: the one there is, or a new one."""
     run: Run | None = st.session_state.get("live")
     if run is None or run.request != request:
-        network = state.model(request.dataset, request.model)
+        network, x = state.model(request.dataset, request.model), dataset.test.x(request.image)
         with state.accelerator():
-            run = Run.start(request, network, x.to(state.device()))
+            run = Run.start(request, network, x.to(state.device()), starts_of(request, dataset))
             run.advance()
         st.session_state["live"] = run
     return run
+
+
+def starts_of(request: Request, dataset: Dataset) -> torch.Tensor | None:
+    """Where the boundary attack starts for each target: at a validation image of that class."""
+    if not isinstance(request.attack, Boundary) or request.targets[0] is None:
+        return None
+    images, labels = dataset.validation.images, dataset.validation.labels
+    index = torch.full((len(request.targets),), request.image)
+    starts = starting_points(images, labels, torch.tensor(request.targets), index)
+    return from_uint8(starts).to(state.device())
 
 
 def drive(run: Run, stage: Stage) -> None:
@@ -100,7 +115,7 @@ def drive(run: Run, stage: Stage) -> None:
         now = time.monotonic()
         if now - shown > PICTURE:
             # These calls also are where Streamlit ends this script when something was clicked.
-            stage.bar.progress(run.step / run.total, f"Iteration {run.step} of {run.total}")
+            stage.bar.progress(run.step / run.total, f"{stage.unit} {run.step:,} of {run.total:,}")
             stage.show(run, run.frames[-1], charts=now - drawn > CHART)
             drawn = now if now - drawn > CHART else drawn
             shown = time.monotonic()

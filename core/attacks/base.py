@@ -31,11 +31,18 @@ OnStep = Callable[[Progress], bool | None]
 
 @dataclass(frozen=True)
 class AttackState:
-    """One point of an attack's path: the images (B, C, H, W) after `step` of at most `total` iterations."""
+    """One point of an attack's path: the images (B, C, H, W) after `step` of at most `total` iterations.
+
+    Attributes:
+        steps: Iterations done for each example, (B,); None where all take part in all.
+        queries: What each example has cost, (B,); None where every iteration costs the same.
+    """
 
     step: int
     total: int
     x_adv: Tensor
+    steps: Tensor | None = None
+    queries: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -49,7 +56,7 @@ class AttackResult:
         success: Target hit, or label left, (B,) bool.
         distance: From the clean images, (B,), in the norm that the attack bounds or minimises.
         steps: Iterations done, (B,).
-        queries: Gradient evaluations spent, (B,).
+        queries: Gradients that were computed, (B,); of a decision-based attack, predictions asked for.
         stopped: Whether a callback ended it early.
     """
 
@@ -60,6 +67,11 @@ class AttackResult:
     steps: Tensor
     queries: Tensor
     stopped: bool = False
+
+    @property
+    def already(self) -> Tensor:
+        """Successes that needed no change, as the clean image was one, (B,) bool: to be counted apart."""
+        return self.success & (self.distance == 0)
 
 
 def knob(default: Any, label: str, help: str, **limits: Any) -> Any:
@@ -149,10 +161,23 @@ def predict(model: Classifier, x: Tensor, batch_size: int = 256) -> Tensor:
 
 @dataclass
 class Draft:
-    """What an attack has so far: images (N, C, H, W) and the iterations done for each, (N,)."""
+    """What an attack has so far: images (N, C, H, W), and for each the iterations done and what they cost.
+
+    Attributes:
+        queries: (N,), or None where every iteration costs the same.
+    """
 
     x_adv: Tensor
     steps: Tensor
+    queries: Tensor | None = None
+
+    def take(self, rows: slice, state: AttackState) -> None:
+        """Write down where some of the examples are now."""
+        self.x_adv[rows] = state.x_adv
+        self.steps[rows] = state.step if state.steps is None else state.steps
+        if state.queries is not None:
+            self.queries = torch.zeros_like(self.steps) if self.queries is None else self.queries
+            self.queries[rows] = state.queries
 
 
 @dataclass(frozen=True)
@@ -172,7 +197,10 @@ class Attack(ABC):
     def path(
         self, model: Classifier, problem: Problem, seed: int, precision: torch.dtype
     ) -> Iterator[AttackState]:
-        """Start and all iterates of one batch; each is what the attack returns when it is stopped there."""
+        """Start and all iterates of one batch; each is what the attack returns when it is stopped there.
+
+        Where there is no bound, that holds for those iterates that are a success.
+        """
 
     @abstractmethod
     def check(self, problem: Problem) -> None:
@@ -266,17 +294,22 @@ class Attack(ABC):
         starts = range(0, count, batch_size)
         for number, start in enumerate(starts):
             rows = slice(start, start + batch_size)
+            first, last = number * self.iterations, (number + 1) * self.iterations
+            done = first
             for state in self.rows(rows, count).path(model, problem[rows], seed, precision):
-                draft.x_adv[rows], draft.steps[rows] = state.x_adv, state.step
+                draft.take(rows, state)
                 if state.step:
-                    yield Progress(number * state.total + state.step, len(starts) * state.total)
+                    done = first + state.step
+                    yield Progress(done, len(starts) * self.iterations)
+            if done < last:  # its examples need no more
+                yield Progress(last, len(starts) * self.iterations)
 
-    def rows(self, rows: slice, count: int) -> Self:
+    def rows(self, rows: slice | Tensor, count: int) -> Self:
         """This attack for some rows of a batch of `count`: fields with one value per example are cut."""
         cut = {
             f.name: value[rows]
             for f in fields(self)
-            if isinstance(value := getattr(self, f.name), Tensor) and value.shape == (count,)
+            if isinstance(value := getattr(self, f.name), Tensor) and value.shape[:1] == (count,)
         }
         return replace(self, **cut) if cut else self
 
@@ -290,7 +323,8 @@ class Attack(ABC):
         if not (inside and float(x_adv.min()) >= 0 and float(x_adv.max()) <= 1):
             raise RuntimeError(f"{type(self).__name__} left its ball or [0, 1]: a defect, please report it")
         prediction = predict(model, x_adv)
-        success, queries = problem.succeeded(prediction), draft.steps * self.queries_per_step()
+        success = problem.succeeded(prediction)
+        queries = draft.steps * self.queries_per_step() if draft.queries is None else draft.queries
         if bound is None and not success.all():
             x_adv = torch.where(success.view(-1, 1, 1, 1), x_adv, problem.x)
             distance, prediction = torch.where(success, distance, 0), predict(model, x_adv)

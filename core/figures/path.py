@@ -18,6 +18,7 @@ class PathPoint:
         answer: The network's, in words.
         distance: To the reconstruction.
         outcome: A key of `OUTCOME_COLOURS`.
+        length: Of the perturbation, in the norm that the attack bounds or minimises.
     """
 
     step: int
@@ -25,6 +26,7 @@ class PathPoint:
     answer: str
     distance: float
     outcome: str
+    length: float = 0.0
 
     def record(self) -> Record:
         """As a row of a table."""
@@ -32,7 +34,11 @@ class PathPoint:
 
 
 def path_chart(
-    points: Sequence[PathPoint], threshold: float, total: int, step: int | None = None
+    points: Sequence[PathPoint],
+    threshold: float,
+    total: int,
+    step: int | None = None,
+    unit: str = "iteration",
 ) -> alt.LayerChart:
     """Distance against iteration, a line for each target; points coloured by outcome, the threshold a rule.
 
@@ -41,6 +47,7 @@ def path_chart(
         threshold: theta: above it the detector raises the alarm.
         total: Iterations asked for: the length of the axis.
         step: The iteration to mark; None for none.
+        unit: What an iteration is called.
     """
     # Wide enough from the start, so that in a running attack the line alone moves.
     lowest = min(0.5 * threshold, *(0.9 * point.distance for point in points))
@@ -48,7 +55,7 @@ def path_chart(
     flagged = OUTCOME_COLOURS["flagged"]
     x = alt.X(
         "step:Q",
-        title="iteration",
+        title=unit,
         axis=alt.Axis(tickCount=6),
         scale=alt.Scale(domain=[0, total], nice=False),
     )
@@ -74,7 +81,7 @@ def path_chart(
         color=colour,
         tooltip=[
             "target:N",
-            alt.Tooltip("step:Q", title="iteration"),
+            alt.Tooltip("step:Q", title=unit),
             "answer:N",
             "outcome:N",
             alt.Tooltip("distance:Q", format=".3f"),
@@ -84,3 +91,46 @@ def path_chart(
     if step is not None:
         layers.append(alt.Chart(inline([{"step": step}])).mark_rule(color=GREY).encode(x=x))
     return alt.LayerChart(layer=layers, height=300)
+
+
+def length_chart(
+    points: Sequence[PathPoint], total: int, step: int | None = None, unit: str = "iteration"
+) -> alt.LayerChart:
+    """Length of the perturbation against iteration: the walk of an attack that looks for the smallest change.
+
+    Args:
+        points: One or more of each target, in order of iteration; those without a perturbation are left out.
+        total: Iterations asked for: the length of the axis.
+        step: The iteration to mark; None for none.
+        unit: What an iteration is called.
+    """
+    x = alt.X(
+        "step:Q",
+        title=unit,
+        axis=alt.Axis(tickCount=6),
+        scale=alt.Scale(domain=[0, total], nice=False),
+    )
+    colour = alt.Color(
+        "outcome:N",
+        scale=alt.Scale(domain=list(OUTCOME_COLOURS), range=list(OUTCOME_COLOURS.values())),
+        legend=alt.Legend(title=None, orient="top", symbolType="circle", offset=4),
+    )
+    y = alt.Y("length:Q", title="length of the perturbation", scale=alt.Scale(zero=True))
+    base = alt.Chart(inline(point.record() for point in points if point.length > 0))
+    line = base.mark_line(strokeWidth=1, color=GREY, interpolate="step-after")
+    dots = base.mark_circle(size=28, opacity=1).encode(
+        x=x,
+        y=y,
+        color=colour,
+        tooltip=[
+            "target:N",
+            alt.Tooltip("step:Q", title=unit),
+            "answer:N",
+            "outcome:N",
+            alt.Tooltip("length:Q", format=".3f"),
+        ],
+    )
+    layers: list[alt.Chart] = [line.encode(x=x, y=y, detail="target:N"), dots]
+    if step is not None:
+        layers.append(alt.Chart(inline([{"step": step}])).mark_rule(color=GREY).encode(x=x))
+    return alt.LayerChart(layer=layers, height=220)

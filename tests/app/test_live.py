@@ -4,7 +4,7 @@ from torch import Tensor
 
 from app.live import FRAMES, Request, Run, observe
 from core import data, models
-from core.attacks import PGD, Attack, CarliniWagner, ReconstructivePGD
+from core.attacks import PGD, Attack, Boundary, CarliniWagner, DeepFool, ReconstructivePGD
 from core.models import ReconstructingNet
 
 
@@ -50,6 +50,42 @@ def test_a_run_may_end_before_all_its_iterations(model: ReconstructingNet, image
     result = attack(model, image, 3, target=8)
     assert torch.equal(run.frames[-1].x, result.x_adv)
     assert result.success.all()
+
+
+def test_a_walk_along_the_border_counts_its_queries(model: ReconstructingNet, image: Tensor) -> None:
+    attack = Boundary(steps=100, converged=0.02)
+    label = int(model(image).argmax())
+    request = Request("digits", "cnn_cr", "key", 3, label, (None,), attack, 0)
+    run = finish(Run.start(request, model, image))
+    result = attack(model, image, label, index=torch.tensor([3]))
+    assert torch.equal(run.frames[-1].x, result.x_adv)
+    asked = [int(frame.queries[0]) for frame in run.frames if frame.queries is not None]
+    assert len(asked) == len(run.frames) > 10
+    assert asked == sorted(asked)
+    assert asked[-1] == int(result.queries[0]) == run.step
+
+
+def test_a_walk_starts_where_it_is_told(model: ReconstructingNet, image: Tensor) -> None:
+    other = (int(model(image).argmax()) + 1) % 10
+    x = torch.rand(400, 1, 28, 28, generator=torch.Generator().manual_seed(0))
+    label, answers = int(model(image).argmax()), model(x).argmax(1)
+    start = x[answers != label][:1]
+    other = int(model(start).argmax()) if len(start) else other
+    if not len(start):
+        pytest.skip("this network reads all noise as one class")
+    request = Request("digits", "cnn_cr", "key", 3, label, (other,), Boundary(steps=30), 0)
+    run = finish(Run.start(request, model, image, start))
+    assert int(run.frames[-1].prediction[0]) == other
+    assert 0 < float((run.frames[-1].x - image).norm()) < float((start - image).norm())
+
+
+def test_deepfool_walks_in_view(model: ReconstructingNet, image: Tensor) -> None:
+    label = int(model(image).argmax())
+    request = Request("digits", "cnn_cr", "key", 3, label, (None,), DeepFool(max_step=0.05), 0)
+    run = finish(Run.start(request, model, image))
+    assert int(run.frames[-1].prediction[0]) != label
+    assert run.total == run.step < 10_000
+    assert len(run.frames) >= 1
 
 
 def test_an_attack_with_nothing_to_do_ends_at_once(model: ReconstructingNet, image: Tensor) -> None:

@@ -1,10 +1,14 @@
 import re
+from pathlib import Path
 
 import pytest
+import torch
 from streamlit.testing.v1 import AppTest
+from torch import Tensor
 
 from app.live import Run
 from app.ui.scenarios import SCENARIOS
+from precompute.store import Store
 from tests.app.conftest import OpenPage, html
 
 PAGE = "live_attack"
@@ -85,6 +89,104 @@ def test_the_search_starts_from_settings_of_its_own(open_page: OpenPage) -> None
     assert [app.slider(key=key).value for key in ("steps", "searches", "initial_c")] == [100, 5, 10]
     app.button_group(key="attack").set_value("pgd").run()
     assert app.slider(key="steps").value == 200
+
+
+def test_deepfool_shows_how_far_it_had_to_go(open_page: OpenPage) -> None:
+    app = open_page(PAGE, attack="DeepFool", target="Any other class", max_step="0.2", steps="200")
+    assert not app.exception
+    assert not app.warning
+    run = run_of(app)
+    assert {slider.key for slider in app.slider} == {"steps", "max_step", "overshoot", "candidates"}
+    assert app.button_group(key="norm").value == "l2"
+    length = float((run.frames[-1].x - run.before.x).norm())
+    assert 0 < length < 6
+    told = " ".join(element.value for element in app.markdown)
+    assert f"Smallest change: **{length:.3g}** in l2" in told
+    assert "gradients taken" in told
+    app.button_group(key="norm").set_value("linf").run()
+    assert "in linf" in " ".join(element.value for element in app.markdown)
+
+
+def test_boundary_counts_its_queries_and_shows_its_walk(open_page: OpenPage) -> None:
+    app = open_page(PAGE, attack="Boundary", target="Any other class", steps="300")
+    assert not app.exception
+    assert not app.warning
+    run = run_of(app)
+    assert run.ended
+    assert run.step == 300
+    told = " ".join(element.value for element in app.markdown)
+    length = float((run.frames[-1].x - run.before.x).norm())
+    assert f"**300** answers asked for. Smallest change: **{length:.3g}** in l2" in told
+    assert any("300 queries" in caption.value for caption in app.caption)
+    early = run.frames[10]
+    app.select_slider(key="step").set_value(early.step).run()
+    assert run_of(app) is run
+    told = " ".join(element.value for element in app.markdown)
+    assert f"**{early.step}** answers asked for" in told
+
+
+def test_boundary_reaches_a_target_from_an_image_of_it(open_page: OpenPage) -> None:
+    app = open_page(PAGE, attack="Boundary", target="8", steps="200")
+    run = run_of(app)
+    assert int(run.frames[-1].prediction[0]) == 8
+    assert float((run.frames[-1].x - run.before.x).norm()) > 0
+
+
+def test_a_number_beyond_the_limits_of_the_next_attack_is_brought_into_them(open_page: OpenPage) -> None:
+    app = open_page(PAGE, attack="Boundary", target="Any other class", steps="40")
+    app.session_state["hold"] = True
+    app.slider(key="steps").set_value(9000).run()
+    app.button_group(key="attack").set_value("pgd").run()
+    assert not app.exception
+    assert app.slider(key="steps").value == 1000
+
+
+@pytest.fixture
+def with_universal(tmp_path: Path) -> Tensor:
+    """The shipped digits with three universal perturbations of CapsNet: none, a grey veil, white noise."""
+    store = Store(tmp_path / "store")
+    shipped = store.bundle("digits")
+    assert shipped is not None
+    delta = torch.zeros(3, 1, 28, 28, dtype=torch.int16)
+    delta[1] = 60
+    delta[2] = 200 * torch.randn(1, 28, 28, generator=torch.Generator().manual_seed(0)).sign().short()
+    size = delta.float().flatten(1) / 255
+    tensors = {
+        "perturbation": delta,
+        "part": torch.tensor([0, 0, 1]),
+        "number": torch.tensor([0, 1, 0]),
+        "iterations": torch.tensor([0, 7, 21]),
+        "accuracy": torch.tensor([1.0, 0.7, 0.2]),
+        "norm_l2": size.norm(dim=1),
+        "norm_linf": size.abs().amax(1),
+    }
+    store.publish("universal-key", {"function": "universal"}, tensors=tensors)
+    names = {**shipped.names, "capsnet/universal": "universal-key"}
+    store.set_bundle("digits", "paper", names, dict(shipped.facts))
+    return delta.float() / 255
+
+
+def test_a_cached_universal_perturbation_is_applied(open_page: OpenPage, with_universal: Tensor) -> None:
+    app = open_page(PAGE, profile="paper", model="CNN+R", universal="2", image="12", strength="0.5", **FEW)
+    assert not app.exception
+    assert not app.warning
+    assert "One perturbation for all images" in " ".join(element.value for element in app.markdown)
+    run = run_of(app)
+    x = (run.before.x + 0.5 * with_universal[2]).clamp(0, 1)
+    answer = int(run.model(x).argmax())
+    assert f"read as {answer} (" in html(app).split("Universal perturbation")[1]
+    caption = " ".join(element.value for element in app.caption)
+    assert "Made on CapsNet from part 1 of the images, number 0, in 21 iterations" in caption
+    app.slider(key="strength").set_value(0.0).run()
+    page = html(app).split("Universal perturbation")[1]
+    first = int(run.before.prediction[0])
+    assert f"read as {first} (" in page
+    assert run_of(app) is run, "the attack above ran again"
+
+
+def test_without_universal_perturbations_there_is_no_such_section(open_page: OpenPage) -> None:
+    app = open_page(PAGE, **FEW)
+    assert "One perturbation for all images" not in " ".join(element.value for element in app.markdown)
 
 
 def test_a_setting_that_was_chosen_stays_when_defaults_change(open_page: OpenPage) -> None:

@@ -13,7 +13,8 @@ from core.models.packing import SCALE
 from core.selection import select
 from precompute.artifact import Artifact
 from precompute.files import Folder
-from precompute.steps import STEPS, attack_rows, eight_bit, load_model, perturbed
+from precompute.loading import load_model
+from precompute.steps import STEPS, attack_rows, eight_bit, perturbed
 from precompute.work import Job, Stopped
 from precompute.workspace import Workspace
 
@@ -125,6 +126,30 @@ def test_smallest_changes_are_judged_as_they_are(job, weights):
     rounded = perturbed(digits.test.images[t["index"]], t["perturbation"])
     length = (rounded - digits.test.x(t["index"])).flatten(1).norm(dim=1)
     assert torch.allclose(length, t["size"], atol=0.05)
+
+
+@pytest.mark.parametrize(
+    ("attack", "fields"),
+    [("deepfool", {"steps": 300}), ("deepfool", {"steps": 300, "norm": "linf"}), ("boundary", {"steps": 60})],
+)
+@pytest.mark.parametrize("targets", ["none", "random"])
+def test_attacks_without_a_bound_are_steps_too(attack, fields, targets, job, weights):
+    params = {
+        **COMMON,
+        "attack": attack,
+        "fields": fields,
+        "rows": {**ROWS, "per_class": 1, "targets": targets},
+        "seed": 0,
+        "keep_perturbation": True,
+    }
+    t = STEPS["attacked"].function(params, {"weights": weights}, job).tensors
+    wanted = t["prediction"] == t["target"] if targets == "random" else t["prediction"] != t["label"]
+    assert wanted.float().mean() > 0.6
+    assert (t["size"][~wanted] == 0).all()
+    assert (t["size"][wanted] > 0).any()
+    assert ("queries" in t) == (attack == "boundary")
+    if attack == "boundary":
+        assert 0 < int(t["queries"].max()) <= 60
 
 
 def test_attacks_resume_by_shard_after_a_stop(job, weights):

@@ -4,34 +4,12 @@ import foolbox
 import pytest
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
-from core import data
 from core.attacks import CarliniWagner
 from core.attacks.minimum_norm import from_box, lead, to_box
 from core.geometry import norms
 
 FAST = CarliniWagner(steps=60, searches=6, initial_c=0.01, learning_rate=0.02)
-
-
-@pytest.fixture(scope="module")
-def digits() -> tuple[nn.Module, Tensor, Tensor]:
-    """A small network that reads digits, and 32 images that it reads correctly."""
-    split = data.load("digits")
-    torch_state = torch.get_rng_state()
-    torch.manual_seed(0)
-    model = nn.Sequential(nn.Flatten(), nn.Linear(784, 48), nn.Tanh(), nn.Linear(48, 10))
-    torch.set_rng_state(torch_state)
-    x, y = split.train.x(), split.train.labels
-    optimizer = torch.optim.Adam(model.parameters(), 3e-3)
-    for _ in range(60):
-        optimizer.zero_grad()
-        F.cross_entropy(model(x), y).backward()
-        optimizer.step()
-    x, y = split.test.x(torch.arange(80)), split.test.labels[:80]
-    right = model(x).argmax(1) == y
-    assert right.sum() > 60
-    return model.eval().requires_grad_(False), x[right][:32], y[right][:32]
 
 
 def test_variables_cover_the_box():
@@ -175,6 +153,26 @@ def test_kappa_is_the_lead_that_a_success_has(tiny, images):
     ahead = lead(tiny(result.x_adv), Problem(images, label, None, label))[found]
     assert (ahead >= kappa[found]).all()
     assert (ahead < kappa[found] + 0.3).all()
+
+
+def test_the_form_of_michels2019_goes_kappa_beyond_the_border(linear):
+    x = 0.4 + 0.2 * torch.rand(4, 3, 5, 7, generator=torch.Generator().manual_seed(0))
+    label = linear(x).argmax(1).detach()
+    attack = CarliniWagner(steps=400, searches=4, kappa=1.0, learning_rate=1e-3, initial_c=0.1)
+    result = attack(linear, x, label, target=1 - label)
+    expected = (linear.margin(x).abs().detach() + 1) / linear.weight.norm().detach()
+    assert result.success.all()
+    assert (result.distance >= expected * 0.9999).all()
+    assert (result.distance <= expected * 1.05).all()
+    assert (linear.margin(result.x_adv).abs() >= 1).all()
+
+
+def test_a_capsules_logit_is_twice_the_atanh_of_michels2019():
+    from core.models.layers import length_logit, squash
+
+    s = torch.randn(3, 10, 16, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    length = squash(s).norm(dim=-1)
+    assert torch.allclose(length_logit(s), 2 * torch.atanh(2 * length - 1), atol=1e-6)
 
 
 def test_the_path_gets_closer_and_never_loses_a_success(digits):

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from core.attacks import ATTACKS, PGD, CarliniWagner, ReconstructivePGD
+from core.attacks import ATTACKS, PGD, Boundary, CarliniWagner, DeepFool, ReconstructivePGD
 from core.geometry import norms
 from core.models import build, frequency
 
@@ -27,6 +27,10 @@ def few(network):
 def short(kind):
     if issubclass(kind, CarliniWagner):
         return kind(steps=4, searches=2, initial_c=1.0)
+    if issubclass(kind, Boundary):
+        return kind(steps=12, halvings=2)
+    if issubclass(kind, DeepFool):
+        return kind(steps=3)
     return kind(epsilon=0.1) if kind.__name__.endswith("FGSM") else kind(epsilon=0.1, steps=3)
 
 

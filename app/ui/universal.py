@@ -1,0 +1,143 @@
+"""A cached universal perturbation on the chosen image: how strong, and what the network answers then.
+
+A bundle has them as `{model}/universal`: `perturbation` (N, C, H, W) in levels of 1/255, `part` and `number`
+(N,) of the images that each was made from, `iterations`, `accuracy`, `norm_l2`, `norm_linf` (N,).
+"""
+
+import streamlit as st
+import torch
+from torch import Tensor
+
+from app import state, url
+from app.live import Frame, observe
+from app.ui import pictures
+from app.ui.images import perturbation_png, png
+from app.ui.scene import Scene
+from app.ui.verdict import Verdict
+from core.attacks import perturb
+from core.data import Dataset
+from core.figures.logits import answer_bars, answer_table
+from core.images import LEVELS
+from core.models import TITLES
+from precompute.store import Artifact, Bundle
+
+STRENGTH = 2.0
+"""Of the slider's end: so many times the perturbation that was found."""
+
+
+def show_universal(found: Bundle, scene: Scene, dataset: Dataset, image: int) -> None:
+    """The section, where the bundle has universal perturbations of any network."""
+    makers = [name for name in state.model_names(found) if f"{name}/universal" in found]
+    if not makers:
+        return
+    st.markdown("##### One perturbation for all images")
+    st.caption(
+        "Made on many images at once, and added to whichever you choose: here to the one above. "
+        "Does one that was made on another network fool this one too?"
+    )
+    with st.container(horizontal=True, gap="medium", vertical_alignment="bottom"):
+        maker, artifact = choose_maker(found, scene.model, makers)
+        number = choose_number(artifact)
+        url.check_number("strength", 0, STRENGTH, "Strength")
+        strength = st.slider(
+            "Strength",
+            0.0,
+            STRENGTH,
+            1.0,
+            step=0.05,
+            key="strength",
+            bind="query-params",
+            help="1 is as it was found; 0 is the image as it is.",
+            width=280,
+        )
+    t = artifact.tensors
+    delta = t["perturbation"][number].float() / LEVELS
+    x, label = dataset.test.x(image), int(dataset.test.labels[image])
+    network = state.model(state.dataset_name(), scene.model)
+    with state.accelerator():
+        frame = observe(network, torch.cat([x, perturb(x, strength * delta)]).to(state.device()))
+    verdict = Verdict(
+        int(frame.prediction[1]), label, None, float(frame.distance[1]), scene.threshold, scene.classes
+    )
+    st.html(pictures.verdict_box(verdict, f"At strength {strength:g}."))
+    left, right = st.columns([3, 2], gap="large")
+    left.html(as_row(scene, frame, strength * delta, label))
+    answers = answer_table(scene.scores(frame.logits[0]), scene.scores(frame.logits[1]), scene.classes)
+    right.altair_chart(
+        answer_bars(answers, scene.quantity, verdict.colour, (0, 1.12)),
+        alt=f"Bars: {scene.quantity} of each class, without and with the universal perturbation",
+    )
+    st.caption(
+        f"Made on {TITLES[maker]} from part {int(t['part'][number])} of the images, number "
+        f"{int(t['number'][number])}, in {int(t['iterations'][number])} iterations; with it "
+        f"{float(t['accuracy'][number]):.0%} of that part are still read correctly. Its length is "
+        f"{float(t['norm_l2'][number]):.2f} in l2, {float(t['norm_linf'][number]):.2f} in linf."
+    )
+
+
+def choose_maker(found: Bundle, model: str, makers: list[str]) -> tuple[str, Artifact]:
+    """The network that a perturbation was made on, and its perturbations."""
+    default = model if model in makers else makers[0]
+    url.check_choice("maker", [TITLES[name] for name in makers], "Made on")
+    maker = st.segmented_control(
+        "Made on",
+        makers,
+        default=default,
+        required=True,
+        format_func=TITLES.__getitem__,
+        key="maker",
+        bind="query-params",
+        width="content",
+    )
+    return maker, found.load(f"{maker}/universal")
+
+
+def choose_number(artifact: Artifact) -> int:
+    """Which of them, by its place."""
+    count = len(artifact.tensors["perturbation"])
+    if st.session_state.get("universal", 0) >= count:
+        st.session_state["universal"] = 0
+    url.check_number("universal", 0, count - 1, "Perturbation")
+    return int(
+        st.number_input(
+            f"Perturbation, 0 to {count - 1}",
+            0,
+            count - 1,
+            0,
+            key="universal",
+            bind="query-params",
+            width=170,
+        )
+    )
+
+
+def as_row(scene: Scene, frame: Frame, delta: Tensor, label: int) -> str:
+    """The image, the perturbation and their sum, as HTML."""
+    read = [scene.classes[int(answer)] for answer in frame.prediction]
+    sure = [float(scene.scores(frame.logits[k])[frame.prediction[k]]) for k in range(2)]
+    half = max(float(delta.abs().max()), 1 / LEVELS)
+    name = scene.classes[label]
+    return pictures.row(
+        [
+            pictures.Picture(
+                png(frame.x[0]),
+                f"Original: {name}",
+                f"read as {read[0]} ({sure[0]:.0%})",
+                f"The original, {name}",
+            ),
+            pictures.Picture(
+                perturbation_png(delta, 1 / half),
+                "Universal perturbation",
+                f"length {float(delta.norm()):.2f}, full colour at ±{half:.2g}",
+                f"The universal perturbation, at most {half:.2f} at a pixel",
+                diverging=True,
+            ),
+            pictures.Picture(
+                png(frame.x[1]),
+                "Both",
+                f"read as {read[1]} ({sure[1]:.0%})",
+                f"The image with the universal perturbation, which the network reads as {read[1]}",
+            ),
+        ],
+        ["+", "="],
+    )

@@ -1,0 +1,312 @@
+"""Boundary: a random walk along the border that needs nothing of a network but the class it names.
+
+Every iteration asks about one image for each example, whatever that example is at: looking for a start,
+halving the way back to the border, trying an orthogonal step (aside, at the same distance) or a direct one
+(towards the image). So every pass of the network is full, and an iteration is a query.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from enum import IntEnum
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from core.attacks.base import Attack, AttackState, Problem, knob, untouched
+from core.geometry import TINY, norms, per_example
+from core.objectives import Classifier
+
+Value = float | Tensor
+
+# Shares of steps that shall succeed; below the first a step shrinks, above the second it grows.
+ORTHOGONAL, DIRECT = (0.4, 0.6), (0.17, 0.32)
+SHRINK, GROW = 0.7, 1.3
+# Weight of the latest step in the running share.
+MEMORY = 0.1
+# Bounds of the two steps: beyond them the walk would leave the sphere, or reach the image itself.
+LONGEST_ASIDE, LONGEST_DIRECT = 10.0, 0.95
+# By how much an end is moved away again, in shares of its distance: rounding, which differs from batch to
+# batch, must not take it back.
+RETREAT = 1e-3
+# Iterations whose noise is drawn at once, and those between two looks at who has finished.
+BLOCK, LOOK = 16, 8
+# Sides of the squares that random images are made of: fine noise looks alike to a network, so that all of it
+# may be of the very class that is to be left.
+SQUARES = (1, 4, 2, 7, 14)
+
+
+class Phase(IntEnum):
+    """What an example is at."""
+
+    START = 0
+    HALVE = 1
+    ASIDE = 2
+    DIRECT = 3
+    RETREAT = 4
+    DONE = 5
+
+
+@dataclass(frozen=True)
+class Boundary(Attack):
+    """The boundary attack. `aside`, `direct` and `converged` may hold one value per example.
+
+    An example that is a success as it stands is its own answer, at distance 0. One for which no start is
+    found comes back as it was, marked as failed, and stops nobody. Both steps adapt: they shrink by 0.7 and
+    grow by 1.3 until 40 to 60 % of the orthogonal ones and 17 to 32 % of the direct ones succeed.
+
+    It differs from the code of michels2019 in four ways. After a start was found, the way back to the border
+    is halved before the walk begins. A direct step grows by 1.3; there one of e grows to 0.3 + 0.7 e, so that
+    a small one becomes a large one at once. Its share counts direct steps alone, and both shares start anew
+    when a step has changed. And the last query moves the end away from the border again, by `RETREAT`.
+
+    Source: brendel2017, section 2; michels2019, section 3.2 and its code.
+    """
+
+    steps: int = knob(10_000, "Queries", "Answers asked for, at most", min=10, max=10_000)
+    aside: Value = knob(
+        1.0, "First orthogonal step", "In shares of the distance", min=0.01, max=2.0, step=0.01
+    )
+    direct: Value = knob(0.5, "First direct step", "In shares of the distance", min=0.01, max=0.9, step=0.01)
+    converged: Value = knob(
+        1e-4,
+        "Converged",
+        "The walk ends when direct steps are shorter than this",
+        min=1e-4,
+        max=0.1,
+        step=1e-4,
+    )
+    tries: int = knob(50, "Starts", "Random images tried until one is misread", min=1, max=500)
+    halvings: int = knob(10, "Halvings", "Of the way from there to the image", min=0, max=20)
+    starts: Tensor | None = field(
+        default=None,
+        compare=False,
+        metadata={"label": "Starting points", "help": "Images (B, C, H, W) that are tried first"},
+    )
+
+    @property
+    def iterations(self) -> int:
+        """`steps`: one query each."""
+        return self.steps
+
+    def size(self, delta: Tensor) -> Tensor:
+        """In l2, (B,)."""
+        return norms(delta, "l2")
+
+    def bound(self, x: Tensor) -> None:  # noqa: ARG002
+        """None: the size is what is minimised."""
+        return
+
+    def check(self, problem: Problem) -> None:
+        """Raises: ValueError: for a field out of range, or starts that are no images."""
+        for name, least in (("steps", 1), ("tries", 1), ("halvings", 0)):
+            if getattr(self, name) < least:
+                raise ValueError(f"expected {name} as {least} or more, got {getattr(self, name)}")
+        for name, most in (("aside", LONGEST_ASIDE), ("direct", LONGEST_DIRECT), ("converged", 1.0)):
+            value = per_example(getattr(self, name), problem.x)
+            low, high = float(value.min()), float(value.max())
+            if not 0 < low <= high <= most:
+                raise ValueError(f"expected {name} above 0 and at most {most:g}, got {low:g} to {high:g}")
+        s = self.starts
+        if s is not None and (s.shape != problem.x.shape or not 0 <= float(s.min()) <= float(s.max()) <= 1):
+            raise ValueError(
+                f"expected starts as images {tuple(problem.x.shape)} in [0, 1], got shape {tuple(s.shape)} "
+                f"from {float(s.min()):g} to {float(s.max()):g}"
+            )
+
+    @torch.no_grad()
+    def path(
+        self,
+        model: Classifier,
+        problem: Problem,
+        seed: int,
+        precision: torch.dtype,  # noqa: ARG002
+    ) -> Iterator[AttackState]:
+        """The nearest success so far of each example, or its clean image, after every query."""
+        x_adv = problem.x.clone()
+        queries = torch.zeros(len(x_adv), dtype=torch.long)
+        with untouched(model):
+            already = problem.succeeded(model(problem.x).argmax(1)).cpu()
+        at = torch.nonzero(~already).flatten()
+        walk = Walk(self.rows(at, len(already)), problem[at], seed)
+        yield AttackState(0, self.steps, x_adv.clone(), queries.clone(), queries.clone())
+        for step in range(1, self.steps + 1):
+            if step % LOOK == 1:
+                keep = torch.nonzero(walk.phase != Phase.DONE).flatten()
+                at, walk = at[keep.cpu()], walk.only(keep)
+            if not len(at):
+                return
+            candidate = walk.propose()
+            with untouched(model):
+                hit = walk.problem.succeeded(model(candidate).argmax(1))
+            walk.learn(candidate, hit)
+            x_adv[at.to(x_adv.device)] = walk.x_adv
+            queries[at] = walk.asked.cpu()
+            yield AttackState(step, self.steps, x_adv.clone(), queries.clone(), queries.clone())
+
+
+class Walk:
+    """The examples under way, one a row.
+
+    Attributes:
+        x_adv: Nearest success, or the clean image, (S, C, H, W).
+        other: Where the step under way comes from: the start, or the point aside, (S, C, H, W).
+        phase, asked, tried, halved: What each is at, and how often it has asked, tried, halved, (S,).
+        low, high: Of the way from the image to the start: misread from `high` on, not at `low`, (S,).
+        aside, direct: The two steps, in shares of the distance, (S,).
+        share_aside, share_direct: Running shares of those that succeed, (S,).
+    """
+
+    def __init__(self, attack: Boundary, problem: Problem, seed: int) -> None:
+        self.attack, self.problem, self.seed = attack, problem, seed
+        x = problem.x
+        self.x_adv, self.other, self.step = x.clone(), x.clone(), 0
+        zeros = torch.zeros(len(x), device=x.device)
+        self.phase, self.asked, self.tried, self.halved = (zeros.long() for _ in range(4))
+        self.low, self.high = zeros.clone(), zeros + 1
+        self.aside, self.direct, self.converged = (
+            per_example(value, x).flatten().expand(len(x)).clone()
+            for value in (attack.aside, attack.direct, attack.converged)
+        )
+        self.share_aside, self.share_direct = zeros + sum(ORTHOGONAL) / 2, zeros + sum(DIRECT) / 2
+        self.starting = True
+        self.noise = x.new_zeros(0)
+
+    def only(self, rows: Tensor) -> "Walk":
+        """These rows alone."""
+        if len(rows) < len(self.x_adv):
+            for name, value in vars(self).items():
+                if isinstance(value, Tensor) and len(value):
+                    setattr(self, name, value[rows])
+            self.attack = self.attack.rows(rows.cpu(), len(self.problem.x))
+            self.problem = self.problem[rows]
+        return self
+
+    def propose(self) -> Tensor:
+        """The images to ask about, (S, C, H, W): each comes from what its example is at."""
+        x, phase = self.problem.x, self.phase
+        # Halving, direct steps and the retreat all lie on the line through the image.
+        base = torch.where(wide(phase == Phase.RETREAT), self.x_adv, self.other)
+        share = torch.where(phase == Phase.HALVE, 1 - (self.low + self.high) / 2, self.direct)
+        share = torch.where(phase == Phase.RETREAT, -RETREAT, share)
+        candidate = torch.lerp(base, x, wide(share))
+        candidate = torch.where(wide(phase == Phase.ASIDE), self.orthogonal(), candidate).clamp(0, 1)
+        if self.starting:
+            rows = torch.nonzero(phase == Phase.START).flatten()
+            self.starting = bool(len(rows))
+            for row in rows.tolist():
+                candidate[row] = self.start(row)
+        return candidate
+
+    def orthogonal(self) -> Tensor:
+        """Points aside of the nearest successes, as far from the images as those are, (S, C, H, W)."""
+        noise, away = self.next_noise(), self.x_adv - self.problem.x
+        flat, eta = away.flatten(1), noise.flatten(1)
+        squared = flat.square().sum(1, keepdim=True)
+        eta = eta - (eta * flat).sum(1, keepdim=True) / squared.clamp(min=TINY) * flat
+        distance = squared.sqrt()
+        eta = eta * (self.aside.unsqueeze(1) * distance / eta.norm(dim=1, keepdim=True).clamp(min=TINY))
+        # Right-angled: the hypotenuse is known.
+        moved = (flat + eta) / (1 + self.aside.unsqueeze(1).square()).sqrt()
+        return self.problem.x + moved.view_as(away)
+
+    def next_noise(self) -> Tensor:
+        """Standard normal noise for this iteration, (S, C, H, W): the same for an example in any company."""
+        place, block = self.step % BLOCK, self.step // BLOCK
+        if place == 0 or not len(self.noise):
+            x = self.problem.x
+            drawn = np.empty((len(x), BLOCK, x[0].numel()), dtype=np.float32)
+            for row, key in enumerate(self.problem.index.tolist()):
+                self.generator(key, block, 0).standard_normal(dtype=np.float32, out=drawn[row])
+            self.noise = torch.from_numpy(drawn).to(x.device).view(len(x), BLOCK, *x.shape[1:])
+        self.step += 1
+        return self.noise[:, place]
+
+    def generator(self, key: int, number: int, purpose: int) -> np.random.Generator:
+        """Of an example's randomness; numbers and purposes have streams that do not meet."""
+        return np.random.Generator(np.random.Philox(key=[self.seed, key], counter=[0, 0, purpose, number]))
+
+    def start(self, row: int) -> Tensor:
+        """An example's next start, (C, H, W): the one that was given, then random images."""
+        x, number = self.problem.x[row], int(self.tried[row])
+        if self.attack.starts is not None:
+            if number == 0:
+                return self.attack.starts[row].to(x)
+            number -= 1
+        rng = self.generator(int(self.problem.index[row]), number, 1)
+        side = SQUARES[number % len(SQUARES)]
+        channels, height, width = x.shape
+        size = (channels, -(-height // side), -(-width // side))
+        coarse = torch.from_numpy(rng.random(size, dtype=np.float32))
+        whole = F.interpolate(coarse.unsqueeze(0), scale_factor=side, mode="nearest")[0]
+        return whole[:, :height, :width].to(x)
+
+    def learn(self, candidate: Tensor, hit: Tensor) -> None:
+        """Take in the answers (S,) on the candidates: where each example is now, and what it does next."""
+        attack, phase = self.attack, self.phase
+        alive = phase != Phase.DONE
+        start, halve = phase == Phase.START, phase == Phase.HALVE
+        aside, direct = phase == Phase.ASIDE, phase == Phase.DIRECT
+        self.asked += alive
+        self.tried += start
+        self.halved += halve
+        self.x_adv = torch.where(wide(alive & hit), candidate, self.x_adv)
+        self.other = torch.where(wide((start | aside) & hit), candidate, self.other)
+        middle = (self.low + self.high) / 2
+        self.high = torch.where(halve & hit, middle, self.high)
+        self.low = torch.where(halve & ~hit, middle, self.low)
+        self.aside, self.share_aside = adapted(self.aside, self.share_aside, hit, aside, ORTHOGONAL)
+        self.direct, self.share_direct = adapted(self.direct, self.share_direct, hit, direct, DIRECT)
+        self.aside.clamp_(max=LONGEST_ASIDE)
+        self.direct.clamp_(max=LONGEST_DIRECT)
+        # What comes next; later lines overrule earlier ones.
+        walking = Phase.HALVE if attack.halvings else Phase.ASIDE
+        then = torch.where(start & hit, walking, phase)
+        then = torch.where(start & ~hit & (self.tried >= attack.tries), Phase.DONE, then)
+        then = torch.where(halve & (self.halved >= attack.halvings), Phase.ASIDE, then)
+        then = torch.where(aside & hit, Phase.DIRECT, then)
+        then = torch.where(direct, Phase.ASIDE, then)
+        ended = (direct & (self.direct < self.converged)) | (self.asked >= attack.steps - 1)
+        ended &= (then != Phase.START) & (then != Phase.DONE)
+        then = torch.where(ended, Phase.RETREAT, then)
+        done = (phase == Phase.RETREAT) | (self.asked >= attack.steps)
+        self.phase = torch.where(done, Phase.DONE, then)
+
+
+def starting_points(images: Tensor, labels: Tensor, target: Tensor, index: Tensor) -> Tensor:
+    """An image of each target class to start from, chosen by the key of the example's randomness.
+
+    Args:
+        images: To choose among, (N, C, H, W).
+        labels: Their classes, (N,).
+        target: Classes wanted, (B,).
+        index: Keys, (B,).
+    Returns: Images (B, C, H, W).
+    Raises: ValueError: for a class of which there is no image.
+    """
+    rows: list[Tensor] = []
+    for goal, key in zip(target.tolist(), index.tolist(), strict=True):
+        there = torch.nonzero(labels == goal).flatten()
+        if not len(there):
+            raise ValueError(f"expected an image of class {goal} to start from, got none")
+        rows.append(there[key % len(there)])
+    return images[torch.stack(rows)]
+
+
+def wide(value: Tensor) -> Tensor:
+    """One value per example, (S,), shaped to go with images."""
+    return value.view(-1, 1, 1, 1)
+
+
+def adapted(
+    step: Tensor, share: Tensor, hit: Tensor, taken: Tensor, band: tuple[float, float]
+) -> tuple[Tensor, Tensor]:
+    """Steps and their running shares of success, (S,), after those that were taken hit or missed.
+
+    A share that has left its band starts anew from the middle: what another step taught counts no more.
+    """
+    share = torch.where(taken, share.lerp(hit.to(share.dtype), MEMORY), share)
+    short, long = share < band[0], share > band[1]
+    step = torch.where(short, SHRINK * step, torch.where(long, GROW * step, step))
+    return step, torch.where(short | long, sum(band) / 2, share)
