@@ -175,7 +175,7 @@ def judge_steps(dataset: str, profile: Profile, digests: dict[str, str]) -> dict
     whole = recipe(dataset, "judge", profile)
     found: dict[str, Step] = {}
     for number, (name, (model, robust)) in enumerate(JUDGES.items()):
-        params = {
+        params: dict[str, Any] = {
             "dataset": dataset,
             "model": model,
             "size": "compact",
