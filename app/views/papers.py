@@ -47,8 +47,7 @@ hypotheses; where ours is missing, the reason is said.
 CLAIMS, TABLES, FIGURES = "Claims", "Tables", "Figures"
 ALL = "All"
 NUMBERS, CHART = "Numbers", "Chart"
-FRAME = 90
-"""Pixels of a chart above and below what is drawn."""
+FRAME = 90  # pixels of a chart above and below what is drawn; a bare string would be shown on the page
 
 
 def choose_paper() -> Paper:
