@@ -68,7 +68,8 @@ def observe(model: nn.Module, x: Tensor, step: int = 0, queries: Tensor | None =
     """Show images (B, C, H, W) to the network and the detector; everything comes back on the CPU."""
     score = ReconstructionDetector(model).score(x)  # pyright: ignore[reportArgumentType]
     parts = (x, model(x), model.reconstruct(x), score)  # pyright: ignore[reportCallIssue]
-    return Frame(step, *(part.float().cpu() for part in parts), queries)
+    seen, logits, rebuilt, distance = (part.float().cpu() for part in parts)
+    return Frame(step, seen, logits, rebuilt, distance, queries)
 
 
 @dataclass

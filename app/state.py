@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from threading import BoundedSemaphore
 
 import streamlit as st
+import torch
 from torch import nn
 
 from app import url
@@ -169,14 +170,18 @@ def _bundles(location: str) -> list[Bundle]:
     return _store(location).bundles()
 
 
-@st.cache_resource(max_entries=12, show_spinner="Loading the model")
+@st.cache_resource(max_entries=12, show_spinner="Loading the model; the first one ever takes some seconds")
 def _model(location: str, dataset: str, name: str, key: str, where: str) -> nn.Module:
     weights = _store(location).load(key)
     spec = SPECS[dataset]
     network = models.build(name, spec.shape, len(spec.classes), weights.facts["size"])
     # Results are computed with exactly the weights that ship.
     network.load_state_dict(unpack(weights.tensors))
-    return network.to(where).eval().requires_grad_(False)
+    network.to(where).eval().requires_grad_(False)
+    # The first gradient of all compiles routing, better here than in the middle of an attack.
+    x = torch.zeros(1, *spec.shape, device=where, requires_grad=True)
+    torch.autograd.grad(network(x).sum(), x)
+    return network
 
 
 @st.cache_resource(show_spinner=False)

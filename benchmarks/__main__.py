@@ -16,6 +16,7 @@ from benchmarks.floor import Floor, floors
 from benchmarks.measure import Row, machine
 from benchmarks.peers import PGD, installed
 from benchmarks.quality import rates
+from benchmarks.smallest import SMALLEST
 from benchmarks.speed import QUICK, SPEED, Scale
 from core.runtime import configure
 
@@ -24,7 +25,7 @@ RESULTS = Path(__file__).parent / "results"
 
 def rows(scale: Scale, datasets: list[str]) -> Iterator[Row]:
     """All lines of the table, one by one."""
-    for work in (*SPEED, *(partial(rates, dataset=dataset) for dataset in datasets)):
+    for work in (*SPEED, *SMALLEST, *(partial(rates, dataset=dataset) for dataset in datasets)):
         yield from work(scale)
 
 

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -43,6 +44,32 @@ def reconstructive_pgd(
         distance = reconstruction_distance(model, x_adv, target).sum()
         x_adv = step(x_adv, x, distance, (1 - beta) * size, epsilon)
     return x_adv.detach()
+
+
+def averaged_universal(
+    model: nn.Module,
+    x: Tensor,
+    y: Tensor,
+    seed: int,
+    steps: int,
+    images: int,
+    size: float,
+    least: float = 0.5,
+) -> Tensor:
+    """One universal perturbation: FGSM on images that are still right, averaged and added (michels2019)."""
+    delta = torch.zeros_like(x[0])
+    for step in range(steps + 1):
+        with torch.no_grad():
+            right = model((x + delta).clamp(0, 1)).argmax(1) == y
+        if step == steps or float(right.double().mean()) < least:
+            break
+        generator = np.random.Generator(np.random.Philox(key=[seed, step]))
+        order = torch.from_numpy(generator.integers(len(x), size=20 * images))
+        chosen = order[right.cpu()[order]][:images]
+        point = (x[chosen] + delta).clamp(0, 1).requires_grad_()
+        (gradient,) = torch.autograd.grad(F.cross_entropy(model(point), y[chosen], reduction="sum"), point)
+        delta = delta + ((point + size * gradient.sign()).clamp(0, 1) - point).detach().mean(0)
+    return delta
 
 
 def routing(u: Tensor, weight: Tensor, bias: Tensor, iterations: int = 3) -> Tensor:

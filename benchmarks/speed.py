@@ -37,6 +37,12 @@ class Scale:
     training: int = 1280
     quality: int = 500
     quality_steps: int = 20
+    smallest: int = 64
+    deepfool: int = 50
+    carlini_wagner: tuple[int, int] = (5, 100)
+    boundary: int = 1000
+    universal: tuple[int, int] = (20, 100)
+    universal_steps: int = 250
 
 
 QUICK = Scale(
@@ -50,6 +56,12 @@ QUICK = Scale(
     training=256,
     quality=40,
     quality_steps=10,
+    smallest=4,
+    deepfool=2,
+    carlini_wagner=(2, 5),
+    boundary=30,
+    universal=(3, 12),
+    universal_steps=3,
 )
 
 

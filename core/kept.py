@@ -35,7 +35,7 @@ def perturbations(tensors: Mapping[str, Tensor], rows: Tensor) -> Tensor:
             f"expected rows whose perturbation is stored, got {int(absent[0])}, which is not among the "
             f"{len(kept)} of {len(tensors['index'])}; choose from `kept_rows`"
         )
-    return tensors["perturbation"][torch.searchsorted(kept, rows)]
+    return tensors["perturbation"][torch.searchsorted(kept, rows.contiguous())]
 
 
 def attacked_images(images: Tensor, tensors: Mapping[str, Tensor], rows: Tensor) -> Tensor:

@@ -97,7 +97,7 @@ def model_steps(dataset: str, model: str, profile: Profile, digests: dict[str, s
     whole = attacked("matrix" if profile.kept is None else WHOLE, "r-pgd", every, beta["targeted"], keep=True)
     found = [weights, clean, *beta.values(), *one_step.values(), whole]
     if profile.kept is not None:
-        found.append(step(f"{model}/matrix", "excerpt", {"per_class": profile.kept}, {"whole": whole}, {}))
+        found.append(step(f"{model}/matrix", "excerpt", {"images": profile.kept}, {"whole": whole}, {}))
     looked_at = {"weights": weights, "matrix": whole}
     found.append(step(f"{model}/reconstructions", "reconstructions", common, looked_at, digests))
     defended, through = BLACK_BOX.get(dataset, ((), ()))

@@ -12,7 +12,7 @@ import torch
 
 from benchmarks import plain
 from benchmarks.measure import Row, peak_bytes, race
-from core.attacks import BIM, ReconstructiveBIM
+from core.attacks import BIM, AveragedUniversal, ReconstructiveBIM
 from core.models import build
 from core.models.reconstructing import GREY_SIZES
 from core.models.routing import Routing
@@ -31,6 +31,8 @@ def test_the_short_form_measures_every_kind_of_work():
     for work in ("PGD, CapsNet", "PGD, CNN+CR", "R-PGD, two stages", "all 9 targets", "epsilons x"):
         assert work in works
     for work in ("routing", "peak memory", "training", "success", "undetected", "through frequencies"):
+        assert work in works
+    for work in ("DeepFool", "CW-L2", "Boundary", "universal perturbations", "median distance"):
         assert work in works
     assert "foolbox" in {row["peer_name"] for row in rows}
     assert all(row["low"] <= row["ratio"] <= row["high"] or row["unit"] == "share" for row in rows)
@@ -81,6 +83,14 @@ def test_the_plain_loops_are_the_attacks(tiny, images, labels, monkeypatch):
         tiny, images, labels, target=target
     ).x_adv
     assert torch.allclose(plain.reconstructive_pgd(tiny, images, target, 0.1, 0.3, 0.02, 6), ours, atol=1e-6)
+
+
+def test_the_plain_universal_perturbation_is_the_averaged_one(tiny, images):
+    label = tiny(images).argmax(1)
+    ours = AveragedUniversal(steps=4, images=3, accuracy=0.0)(tiny, images, label, seeds=[7])
+    theirs = plain.averaged_universal(tiny, images, label, 7, 4, 3, 0.03, least=0.0)
+    assert torch.allclose(theirs, ours.perturbation[0], atol=1e-6)
+    assert float(theirs.abs().max()) > 0.02
 
 
 def test_the_plain_routing_is_the_routing():

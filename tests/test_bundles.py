@@ -15,8 +15,8 @@ from precompute.store import Store
 
 # Largest error rate on the test set, and how far models may be apart, per data set. Those of SVHN and
 # CIFAR-10 are of small networks on a part of the data.
-ERROR = {"digits": 0.03, "mnist": 0.01, "fashion_mnist": 0.11, "svhn": 0.28, "cifar10": 0.4}
-APART = {"digits": 0.015, "mnist": 0.015, "fashion_mnist": 0.015, "svhn": 0.06, "cifar10": 0.08}
+ERROR = {"digits": 0.03, "mnist": 0.01, "fashion_mnist": 0.11, "svhn": 0.25, "cifar10": 0.38}
+APART = {"digits": 0.015, "mnist": 0.015, "fashion_mnist": 0.015, "svhn": 0.03, "cifar10": 0.06}
 EVERY = [(dataset, model) for dataset in DATASETS for model in MODELS[dataset]]
 
 
@@ -107,12 +107,15 @@ def test_stored_results_are_those_of_the_shipped_weights(store, dataset, model):
 
 
 @pytest.mark.parametrize(("dataset", "model"), EVERY)
-def test_a_matrix_has_every_pair_and_pictures_of_each(store, dataset, model):
+def test_a_matrix_has_every_pair_and_pictures_of_some(store, dataset, model):
     t = shipped(store, dataset).load(f"{model}/matrix").tensors
     pairs = torch.stack([t["label"], t["target"]], 1)
     assert len(pairs.unique(dim=0)) == 90
-    assert len(pairs[kept_rows(t)].unique(dim=0)) == 90
-    assert len(t["perturbation"]) == len(kept_rows(t))
+    kept = kept_rows(t)
+    assert len(t["perturbation"]) == len(kept) >= 70
+    images, targets = t["index"][kept].unique(return_counts=True)
+    assert len(images) >= 8
+    assert (targets == 9).all(), "an image is there with every target"
 
 
 @pytest.mark.parametrize(("dataset", "attack"), [("mnist", "pgd"), ("svhn", "cw")])

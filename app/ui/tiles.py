@@ -65,9 +65,10 @@ def make_tiles(
 
 def kept_words(shown: int, count: int) -> str:
     """Why not all attacks that are counted have pictures."""
+    few = f"{shown:,}" if shown else "None"
     return (
-        f"{shown:,} of these {count:,} attacks have pictures: the changes to one image of each class "
-        "are stored. The numbers count all."
+        f"{few} of these {count:,} attacks have pictures: the changes to a few images alone are stored. The "
+        "numbers count all."
     )
 
 

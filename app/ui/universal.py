@@ -19,8 +19,7 @@ from core.data import Dataset
 from core.figures.logits import answer_bars, answer_table
 from core.images import LEVELS
 from core.models import TITLES
-from precompute.artifact import Artifact
-from precompute.store import Bundle
+from precompute.store import Artifact, Bundle
 
 STRENGTH = 2.0
 """Of the slider's end: so many times the perturbation that was found."""
@@ -71,7 +70,7 @@ def show_universal(found: Bundle, scene: Scene, dataset: Dataset, image: int) ->
     st.caption(
         f"Made on {TITLES[maker]} from part {int(t['part'][number])} of the images, number "
         f"{int(t['number'][number])}, in {int(t['iterations'][number])} iterations; with it "
-        f"{float(t['accuracy'][number]):.0%} of that part are still right. Its length is "
+        f"{float(t['accuracy'][number]):.0%} of that part are still read correctly. Its length is "
         f"{float(t['norm_l2'][number]):.2f} in l2, {float(t['norm_linf'][number]):.2f} in linf."
     )
 

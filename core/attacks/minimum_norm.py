@@ -113,6 +113,10 @@ class CarliniWagner(Attack):
     ends when its own example is stuck, not when the whole batch is. A success clears the border, by
     `CLEARANCE`.
 
+    The form of michels2019 is `CarliniWagner(steps=10_000, searches=5, kappa=1.0, learning_rate=1e-3)`: the
+    logit of a capsule is 2 atanh(2F - 1), as in its code; by its text, which has no 2, kappa would be 2. It
+    weighs the length itself, not its square, which leads to the same points by way of another c.
+
     Source: carlini2017, section VI, and its code, nn_robust_attacks, for the defaults; qin2020, appendix C.
     """
 

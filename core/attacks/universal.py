@@ -21,6 +21,9 @@ from core.images import check_images
 from core.objectives import Classifier
 from core.runtime import gradient_precision
 
+# So many times the images that are wanted are drawn: with fewer than one in so many right, some will lack.
+DRAWS = 20
+
 
 @dataclass(frozen=True)
 class UniversalResult:
@@ -240,10 +243,10 @@ class Job:
     correct: Tensor | None = None
     share: float = 1.0
 
-    def order(self) -> Tensor:
-        """Places of its images in the order in which this iteration looks at them."""
-        philox = np.random.Philox(key=[self.seed, self.iterations])
-        return torch.from_numpy(np.random.Generator(philox).permutation(len(self.rows)))
+    def draws(self, count: int) -> Tensor:
+        """Places of its images as this iteration draws them, with replacement, as the authors' code does."""
+        generator = np.random.Generator(np.random.Philox(key=[self.seed, self.iterations]))
+        return torch.from_numpy(generator.integers(len(self.rows), size=count))
 
 
 class Crowd:
@@ -306,11 +309,12 @@ class Crowd:
         return self.universal.changes(x, perturbation, torch.nan_to_num(gradient, 0.0, 0.0, 0.0))
 
     def choose(self, going: list[Job]) -> list[Tensor]:
-        """For each perturbation the rows it looks at: the first in this iteration's order that will do."""
+        """For each perturbation the rows it looks at: the first of this iteration's draws that will do."""
         wanted = self.universal.images
-        orders = [job.order().to(self.x.device) for job in going]
+        count = DRAWS * wanted if self.universal.only_correct else wanted
+        orders = [job.draws(count).to(self.x.device) for job in going]
         if not self.universal.only_correct:
-            return [job.rows[order[:wanted]] for job, order in zip(going, orders, strict=True)]
+            return [job.rows[order] for job, order in zip(going, orders, strict=True)]
         known = [job.correct for job in going if job.correct is not None]
         if known:  # all were counted just now
             both = zip(going, orders, known, strict=True)

@@ -51,8 +51,7 @@ FIGURES = (
     Figure(
         "5",
         "Undetected attacks that aim at 0",
-        "SVHN, drawn at random from those undetected attacks whose pictures are stored: on one image of each "
-        "class.",
+        "SVHN, drawn at random from those undetected attacks whose pictures are stored: on a few images.",
         pictures.figure_5,
     ),
     Figure(

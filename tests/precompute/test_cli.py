@@ -87,7 +87,7 @@ def test_failed_build_keeps_the_bundle_and_says_why(cli):
 )
 def test_mistakes_get_one_sentence_and_code_2(cli, arguments, sentence, monkeypatch):
     monkeypatch.setitem(
-        sys.modules, "precompute.report", SimpleNamespace(report=lambda store: [{"paper": "qin2020"}])
+        sys.modules, "precompute.report", SimpleNamespace(papers=lambda: ["qin2020"], report=None)
     )
     result = cli(*arguments)
     assert result.exit_code == 2
@@ -179,7 +179,11 @@ def test_gc_removes_what_no_experiment_needs(cli):
 
 def test_report_prints_what_the_report_gives(cli, monkeypatch):
     rows = [{"paper": "qin2020", "ours": None, "n": 3}, {"paper": "sabour2017", "ours": 1.5, "n": 4}]
-    monkeypatch.setitem(sys.modules, "precompute.report", SimpleNamespace(report=lambda store: rows))
+    names = [row["paper"] for row in rows]
+    report = SimpleNamespace(
+        papers=lambda: names, report=lambda store, paper: [row for row in rows if row["paper"] == paper]
+    )
+    monkeypatch.setitem(sys.modules, "precompute.report", report)
     assert json.loads(cli("report", "--json").stdout) == rows
     assert json.loads(cli("report", "qin2020", "--json").stdout) == rows[:1]
     assert "sabour2017" in cli("report").stdout

@@ -286,25 +286,24 @@ def test_packed_weights_are_those_that_everything_is_computed_with(job):
     assert len(clean["test_distance"]) == len(data.load("digits").test)
 
 
-def test_an_excerpt_keeps_the_first_images_of_each_class_and_every_verdict(job):
-    label = torch.tensor([0, 0, 1]).repeat_interleave(2)
+def test_an_excerpt_keeps_the_first_image_of_each_class_in_turn_and_every_verdict(job):
     whole = {
-        "index": torch.tensor([4, 4, 9, 9, 2, 2]),
-        "label": label,
-        "target": torch.tensor([1, 2, 1, 2, 0, 2]),
-        "prediction": torch.arange(6),
-        "distance": torch.arange(6.0),
-        "perturbation": torch.arange(6, dtype=torch.int8).reshape(6, 1, 1, 1),
+        "index": torch.tensor([4, 4, 9, 9, 2, 2, 5, 5]),
+        "label": torch.tensor([0, 1]).repeat_interleave(4),
+        "target": torch.tensor([1, 2, 1, 2, 0, 2, 0, 2]),
+        "prediction": torch.arange(8),
+        "distance": torch.arange(8.0),
+        "perturbation": torch.arange(8, dtype=torch.int8).reshape(8, 1, 1, 1),
     }
     given = {"whole": artifact(whole, {"beta": 0.5})}
-    found = STEPS["excerpt"].function({"per_class": 1}, given, job)
+    found = STEPS["excerpt"].function({"images": 2}, given, job)
     assert found.facts == {"beta": 0.5}
     assert found.tensors["kept"].tolist() == [0, 1, 4, 5]
     assert found.tensors["perturbation"].flatten().tolist() == [0, 1, 4, 5]
     for name in ("index", "label", "target", "prediction", "distance"):
         assert torch.equal(found.tensors[name], whole[name])
-    both = STEPS["excerpt"].function({"per_class": 2}, given, job).tensors
-    assert both["kept"].tolist() == list(range(6))
+    both = STEPS["excerpt"].function({"images": 9}, given, job).tensors
+    assert both["kept"].tolist() == list(range(8))
 
 
 def test_health_runs_every_check_and_goes_on_where_it_was(job, weights):

@@ -155,6 +155,26 @@ def test_kappa_is_the_lead_that_a_success_has(tiny, images):
     assert (ahead < kappa[found] + 0.3).all()
 
 
+def test_the_form_of_michels2019_goes_kappa_beyond_the_border(linear):
+    x = 0.4 + 0.2 * torch.rand(4, 3, 5, 7, generator=torch.Generator().manual_seed(0))
+    label = linear(x).argmax(1).detach()
+    attack = CarliniWagner(steps=400, searches=4, kappa=1.0, learning_rate=1e-3, initial_c=0.1)
+    result = attack(linear, x, label, target=1 - label)
+    expected = (linear.margin(x).abs().detach() + 1) / linear.weight.norm().detach()
+    assert result.success.all()
+    assert (result.distance >= expected * 0.9999).all()
+    assert (result.distance <= expected * 1.05).all()
+    assert (linear.margin(result.x_adv).abs() >= 1).all()
+
+
+def test_a_capsules_logit_is_twice_the_atanh_of_michels2019():
+    from core.models.layers import length_logit, squash
+
+    s = torch.randn(3, 10, 16, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    length = squash(s).norm(dim=-1)
+    assert torch.allclose(length_logit(s), 2 * torch.atanh(2 * length - 1), atol=1e-6)
+
+
 def test_the_path_gets_closer_and_never_loses_a_success(digits):
     model, x, y = digits
     path = list(FAST.iterate(model, x[:4], y[:4], every=5))

@@ -41,7 +41,8 @@ def reference(model, x: Tensor, y: Tensor, seed: int, attack: AveragedUniversal)
         accuracy = sum(right) / len(x)
         if accuracy < attack.accuracy or done == attack.steps:
             return delta, done, accuracy
-        order = np.random.Generator(np.random.Philox(key=[seed, done])).permutation(len(x))
+        drawn = np.random.Generator(np.random.Philox(key=[seed, done]))
+        order = drawn.integers(len(x), size=20 * attack.images)
         chosen = [i for i in order if right[i]][: attack.images]
         steps = []
         for i in chosen:
@@ -54,7 +55,7 @@ def reference(model, x: Tensor, y: Tensor, seed: int, attack: AveragedUniversal)
 
 def test_many_at_once_are_what_the_plain_loop_makes_one_by_one(tiny, crowd):
     x, y = crowd
-    attack = small(AveragedUniversal)
+    attack = small(AveragedUniversal, accuracy=0.5, steps=20)
     result = attack(tiny, x, y, parts=PARTS, seeds=SEEDS, batch_size=17)
     assert len(set(result.iterations.tolist())) > 1, "all ended at once: retirement was not tried"
     for number, (part, seed) in enumerate(zip(PARTS, SEEDS, strict=True)):
@@ -62,7 +63,7 @@ def test_many_at_once_are_what_the_plain_loop_makes_one_by_one(tiny, crowd):
         assert torch.equal(result.perturbation[number], delta)
         assert int(result.iterations[number]) == done
         assert float(result.accuracy[number]) == pytest.approx(accuracy)
-        assert bool(result.reached[number]) == (accuracy < 0.4)
+        assert bool(result.reached[number]) == (accuracy < 0.5)
 
 
 @pytest.mark.parametrize("kind", KINDS)
