@@ -50,7 +50,8 @@ def test_means_pictures_and_what_was_misread_before_are_shown(open_page: OpenPag
     assert "12 predictions" in drawn
     assert "12 gradients" in drawn
     assert f"Boundary {in_words(Rate(1, 10))}" in written(app)
-    assert "0, read as 9" in drawn
+    assert "<b>0</b>" in drawn
+    assert "reads 9" in drawn
 
 
 def test_the_address_holds_the_whole_view(open_page: OpenPage, bundle: Bundle) -> None:

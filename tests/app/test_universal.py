@@ -1,5 +1,6 @@
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -140,7 +141,7 @@ def test_a_setting_that_is_not_stored_waits_when_stopped(open_page: OpenPage, bu
     assert app.button("compute").label == "Compute"
 
 
-def task(count: int = 12) -> dict:
+def task(count: int = 12) -> dict[str, Any]:
     points = np.random.default_rng(0).normal(size=(count, 5)).astype(np.float32)
     points[count // 2 :] += 9
     group = (np.arange(count) >= count // 2).astype(int)
