@@ -38,7 +38,9 @@ def separation_rows(
         for row in universal.separations(bundle, known)
         if row["space"] not in computed and (row["setting"], row["seed"]) == wanted[row["space"]]
     ]
-    return stored + [{**row, "space": space} for space, rows in computed.items() for row in rows]
+    rows = stored + [{**row, "space": space} for space, made in computed.items() for row in made]
+    order = list(wanted)
+    return sorted(rows, key=lambda row: order.index(row["space"]))
 
 
 def show_separation(rows: list[dict[str, Any]]) -> None:

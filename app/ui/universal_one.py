@@ -164,8 +164,7 @@ def show_effect(page: Opened, every: Universals, row: int) -> None:
                     effects.picture(test.images[image], f"Test image {image}, {name}", "original"),
                     effects.picture(perturb(x[place], delta), told, f"with ×{strength:g}"),
                 ),
-                f"reads {classes[int(seen[place])]}",
-                f"before {classes[int(clean[place])]}",
+                effects.reading(int(seen[place]), int(clean[place]), int(label[place]), classes),
             )
         )
     st.html(effects.key(tuple(kind for kind in effects.Effect if any(tile.kind is kind for tile in shown))))

@@ -213,7 +213,7 @@ def minimal_tiles(
                 aim,
                 kind,
                 tuple(pictures),
-                f"reads {classes[seen]}, before {classes[clean]}",
+                effects.reading(seen, clean, label, classes),
                 f"ℓ₂ {float(made.norm['l2'][row]):.2f}",
             )
         )
@@ -247,7 +247,7 @@ def universal_tiles(page: Opened, source: str, model: str, count: int) -> list[e
                 classes[label],
                 effects.effect(after, label, before),
                 pictures,
-                f"reads {classes[after]}, before {classes[before]}",
+                effects.reading(after, before, label, classes),
                 f"ℓ₂ {float(every.norm_l2[row]):.2f}",
             )
         )
