@@ -88,7 +88,6 @@ def embed(
         try:
             last = _watch(process, on_tick)
         finally:
-            process.kill()
             process.wait()
         if not (folder / ROWS).exists():
             raise EmbeddingFailed(f"expected an embedding, got: {last or 'nothing'}; choose another setting")
@@ -100,19 +99,25 @@ def _watch(process: "subprocess.Popen[str]", on_tick: Callable[[float, str], Non
     """Tell how far a process is, until it ends; returns the last that it said."""
     assert process.stdout is not None
     said: Queue[str | None] = Queue()
-    Thread(target=_pass_on, args=(process.stdout, said), daemon=True).start()
+    reader = Thread(target=_pass_on, args=(process.stdout, said), daemon=True)
+    reader.start()
     share, what = 0.0, "Starting"
     last = ""
-    while True:
-        with contextlib.suppress(Empty):
-            line = said.get(timeout=TICK)
-            if line is None:
-                return last
-            last = line.strip() or last
-            if line.startswith("{"):
-                told = json.loads(line)
-                share, what = told["share"], told["what"]
-        on_tick(share, what)
+    try:
+        while True:
+            with contextlib.suppress(Empty):
+                line = said.get(timeout=TICK)
+                if line is None:
+                    return last
+                last = line.strip() or last
+                if line.startswith("{"):
+                    told = json.loads(line)
+                    share, what = told["share"], told["what"]
+            on_tick(share, what)
+    finally:
+        process.kill()
+        reader.join()  # its lines end with the process
+        process.stdout.close()
 
 
 def _pass_on(lines: TextIO, said: "Queue[str | None]") -> None:

@@ -15,6 +15,7 @@ from precompute.profiles import (
     JUDGES,
     MODELS,
     PROFILES,
+    ROBUST,
     UNDEFENDED,
     Profile,
     profile_of,
@@ -174,7 +175,7 @@ def judge_steps(dataset: str, profile: Profile, digests: dict[str, str]) -> dict
     whole = recipe(dataset, "judge", profile)
     found: dict[str, Step] = {}
     for number, (name, (model, robust)) in enumerate(JUDGES.items()):
-        params = {
+        params: dict[str, Any] = {
             "dataset": dataset,
             "model": model,
             "size": "compact",
@@ -183,7 +184,10 @@ def judge_steps(dataset: str, profile: Profile, digests: dict[str, str]) -> dict
             "rows": {"first": 0, "per_class": 30, "targets": "none", "seed": 0},
         }
         if robust:
-            params["adversary"] = {"epsilon": spec.epsilon, "step_size": spec.epsilon / 4, "steps": 5}
+            other = ROBUST.get(dataset, {})
+            usual = {"epsilon": spec.epsilon, "step_size": spec.epsilon / 4, "steps": 5}
+            params["adversary"] = {**usual, **other.get("adversary", {})}
+            params["recipe"] |= other.get("recipe", {}) if profile.epochs is None else {}
         found[name] = step(f"judges/{name}", "judge", params, {}, digests)
     return found
 

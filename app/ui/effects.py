@@ -80,6 +80,12 @@ class EffectTile:
     marked: bool = True
 
 
+def reading(prediction: int, clean: int, label: int, classes: Sequence[str]) -> str:
+    """What is read, and what was before, where that was not the true class."""
+    before = "" if clean == label else f", before {classes[clean]}"
+    return f"reads {classes[prediction]}{before}"
+
+
 def picture(image: Tensor, alt: str, caption: str) -> Shown:
     """An image (C, H, W), as `png` takes it."""
     return Shown(data_uri(png(image)), alt, caption)

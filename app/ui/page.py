@@ -6,14 +6,15 @@ from typing import Any
 
 import streamlit as st
 
-from app import results, state
+from app import results, state, url
 from app.results import Attacked, Clean
 from app.ui import notices
 from core.data import SPECS, Dataset, DatasetSpec
+from core.data.specs import OFFICIAL
 from core.models import TITLES
 from precompute.store import Bundle
 
-MICHELS2019 = ("digits", "mnist", "fashion_mnist")
+MICHELS2019 = ("mnist", "fashion_mnist")
 """Data sets for which the results of michels2019 are computed."""
 
 
@@ -66,7 +67,9 @@ class Opened:
         """Phrases for the line at the foot of a page."""
         facts = self.bundle.facts
         words = {"device": "computed on {}", "size": "{} models"}
-        return tuple(form.format(facts[name]) for name, form in words.items() if facts.get(name))
+        found = [form.format(facts[name]) for name, form in words.items() if facts.get(name)]
+        copy = facts.get("data_copy", OFFICIAL)
+        return tuple(found if copy == OFFICIAL else [*found, f"data: {copy}"])
 
 
 def open_page(title: str, intro: str, *, needs: str) -> Opened:
@@ -101,9 +104,10 @@ def open_michels2019(title: str, intro: str, *, needs: Sequence[str], what: str)
         st.info(
             f"This bundle of {of} has no {what} yet; to have them, run `{command}`."
             if bundle.dataset in MICHELS2019
-            else f"There are no {what} for {of}; choose {', '.join(titles[:-1])} or {titles[-1]}.",
+            else f"There are no {what} for {of}; choose {' or '.join(titles)}.",
             icon=":material/info:",
         )
+        url.show_corrections()
         st.stop()
     return _opened(bundle, ())
 

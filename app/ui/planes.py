@@ -33,23 +33,30 @@ def go_on() -> None:
     st.session_state.pop(HOLD, None)
 
 
-def place(
-    bundle: Bundle, every: Universals, rows: Tensor, known: Grid, setting: Setting
-) -> dict[str, Embedded | np.ndarray | None]:
-    """Coordinates of both spaces; None where computing was stopped or failed, which is said on the page.
+Placed = dict[str, Embedded | np.ndarray | None]
+"""Coordinates by space, with what came with them where they were computed; None where they are not known."""
 
-    Args:
-        rows: Of the collection, that are embedded, in the order of the grid's models.
-    """
-    found: dict[str, Embedded | np.ndarray | None] = {}
-    missing: list[str] = []
+
+def find(bundle: Bundle, every: Universals, known: Grid, setting: Setting) -> Placed:
+    """Coordinates that are stored, or were computed before."""
+    found: Placed = {}
     for space in SPACES:
         stored = universal.places(bundle, known, space, setting.of(space), setting.seed)
         found[space] = _computed().get(_key(every, known, space, setting)) if stored is None else stored
-        if found[space] is None:
-            missing.append(space)
+    return found
+
+
+def complete(found: Placed, every: Universals, rows: Tensor, known: Grid, setting: Setting) -> Placed:
+    """Compute what is not known; what was stopped or failed stays None, which is said on the page.
+
+    Args:
+        found: From `find`.
+        rows: Of the collection, that are embedded, in the order of the grid's models.
+    """
+    missing = [space for space, made in found.items() if made is None]
     if not missing:
         return found
+    found = dict(found)
     with st.container(horizontal=True, vertical_alignment="center"):
         button, bar = st.empty(), st.empty()
     for space in missing:

@@ -131,6 +131,7 @@ class Scene:
         first = int(run.before.prediction[0])
         before, after = self.classes[first], self.classes[verdict.prediction]
         delta = frame.x[row] - run.before.x[0]
+        colour = len(delta) == 3
         bound = run.request.attack.bound(frame.x)
         half = max(float(delta.abs().max() if bound is None else bound), 1 / 255)
         length = float(run.request.attack.size(delta.unsqueeze(0)))
@@ -153,9 +154,10 @@ class Scene:
                 pictures.Picture(
                     perturbation_png(delta, 1 / half),
                     "Perturbation",
-                    f"{size}magnified {1 / half:.3g} times, up to ±{half:.2g}",
+                    f"{size}magnified {1 / half:.3g} times, up to ±{half:.2g}"
+                    + ("; grey: none" if colour else ""),
                     f"What the attack changed, at most {float(delta.abs().max()):.2f} at a pixel",
-                    diverging=True,
+                    diverging=not colour,
                 ),
                 pictures.Picture(
                     png(frame.x[row]),

@@ -65,10 +65,9 @@ def make_tiles(
 
 def kept_words(shown: int, count: int) -> str:
     """Why not all attacks that are counted have pictures."""
-    few = f"{shown:,}" if shown else "None"
     return (
-        f"{few} of these {count:,} attacks have pictures: the changes to a few images alone are stored. The "
-        "numbers count all."
+        f"Pictures of {shown:,} of these {count:,} attacks: only the changes to a few images are stored. "
+        "The numbers count all."
     )
 
 

@@ -38,7 +38,9 @@ def separation_rows(
         for row in universal.separations(bundle, known)
         if row["space"] not in computed and (row["setting"], row["seed"]) == wanted[row["space"]]
     ]
-    return stored + [{**row, "space": space} for space, rows in computed.items() for row in rows]
+    rows = stored + [{**row, "space": space} for space, made in computed.items() for row in made]
+    order = list(wanted)
+    return sorted(rows, key=lambda row: order.index(row["space"]))
 
 
 def show_separation(rows: list[dict[str, Any]]) -> None:
@@ -69,6 +71,7 @@ def show_separation(rows: list[dict[str, Any]]) -> None:
     )
     words = "; ".join(f"{e.model}, {e.row}: {e.words}" for e in estimates)
     show_chart(chart, f"Silhouettes with their intervals. {words}.", "separation")
+    st.caption("Grey: networks from each other. In colour: parts of the test set within one network.")
     lines: list[str] = []
     for space in spaces:
         by_model = [r for r in rows if (r["by"], r["metric"], r["space"]) == ("model", "purity", space)]

@@ -148,8 +148,8 @@ def show_effect(page: Opened, every: Universals, row: int) -> None:
     seconds = time.perf_counter() - began
     before, after = rate(clean == label), rate(seen == label)
     st.markdown(
-        f"**{TITLES[reader]}** reads {in_words(before)} rightly without it, {in_words(after)} with it at "
-        f"{strength:g} times its strength, ℓ₂ {strength * float(every.norm_l2[row]):.2f}."
+        f"**{TITLES[reader]}** reads {in_words(before)} rightly without it, {in_words(after)} with it "
+        f"(strength {strength:g}, ℓ₂ {strength * float(every.norm_l2[row]):.2f})."
     )
     shown: list[effects.EffectTile] = []
     for place in in_turn(label)[:count]:
@@ -164,8 +164,7 @@ def show_effect(page: Opened, every: Universals, row: int) -> None:
                     effects.picture(test.images[image], f"Test image {image}, {name}", "original"),
                     effects.picture(perturb(x[place], delta), told, f"with ×{strength:g}"),
                 ),
-                f"reads {classes[int(seen[place])]}",
-                f"before {classes[int(clean[place])]}",
+                effects.reading(int(seen[place]), int(clean[place]), int(label[place]), classes),
             )
         )
     st.html(effects.key(tuple(kind for kind in effects.Effect if any(tile.kind is kind for tile in shown))))

@@ -226,9 +226,10 @@ def show_already(page: Opened, found: dict[tuple[str, str], Minimal], models: tu
                         else ()
                     )
                     images[image] = effects.EffectTile(
-                        f"{label}, read as {classes[int(one.clean[row])]}",
+                        label,
                         effects.Effect.ALREADY,
                         shown,
+                        f"reads {classes[int(one.clean[row])]}",
                         f"image {image}",
                         marked=False,
                     )

@@ -18,6 +18,7 @@ from app.ui.saving import offer_drawing
 from app.ui.status import status_line
 from core.claims import Finding
 from core.data import SPECS
+from core.data.specs import OFFICIAL
 from core.health import failed
 from core.models import TITLES
 from core.papers import (
@@ -46,8 +47,7 @@ hypotheses; where ours is missing, the reason is said.
 CLAIMS, TABLES, FIGURES = "Claims", "Tables", "Figures"
 ALL = "All"
 NUMBERS, CHART = "Numbers", "Chart"
-FRAME = 90
-"""Pixels of a chart above and below what is drawn."""
+FRAME = 90  # pixels of a chart above and below what is drawn; a bare string would be shown on the page
 
 
 def choose_paper() -> Paper:
@@ -209,6 +209,7 @@ def main() -> None:
     origins = [
         f"{SPECS[bundle.dataset].title}: {bundle.profile} profile"
         + (f", {bundle.facts['size']} models" if "size" in bundle.facts else "")
+        + (f", {copy}" if (copy := bundle.facts.get("data_copy", OFFICIAL)) != OFFICIAL else "")
         for bundle in bundles
     ]
     status_line(*origins, live=False)

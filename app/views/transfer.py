@@ -97,8 +97,8 @@ def pick_cell(key: str) -> None:
 
 def pick_line(key: str, order: list[tuple[str, str]]) -> None:
     """Take over the line that was clicked."""
-    if rows := st.session_state[key]["selection"]["rows"]:
-        st.session_state["made"], st.session_state["read"] = order[rows[0]]
+    if cells := st.session_state[key]["selection"]["cells"]:
+        st.session_state["made"], st.session_state["read"] = order[cells[0][0]]
 
 
 def show_matrix(page: Opened, cells: list[Transfer], attack: str, over: str, pair: tuple[str, str]) -> None:
@@ -149,7 +149,7 @@ def show_table(page: Opened, cells: list[Transfer], attack: str, over: str, pair
         key="transfer-table",
         hide_index=True,
         height=min(38 + 35 * len(rows), 420),
-        selection_mode="single-row",
+        selection_mode="single-cell",
         on_select=partial(pick_line, "transfer-table", order),
         column_config={
             "": st.column_config.TextColumn(width=24),
@@ -213,7 +213,7 @@ def minimal_tiles(
                 aim,
                 kind,
                 tuple(pictures),
-                f"reads {classes[seen]}, before {classes[clean]}",
+                effects.reading(seen, clean, label, classes),
                 f"ℓ₂ {float(made.norm['l2'][row]):.2f}",
             )
         )
@@ -247,7 +247,7 @@ def universal_tiles(page: Opened, source: str, model: str, count: int) -> list[e
                 classes[label],
                 effects.effect(after, label, before),
                 pictures,
-                f"reads {classes[after]}, before {classes[before]}",
+                effects.reading(after, before, label, classes),
                 f"ℓ₂ {float(every.norm_l2[row]):.2f}",
             )
         )
@@ -272,7 +272,7 @@ def main() -> None:
         pair = choose_pair(found)
     url.show_corrections()
     cells = found.cells(over)
-    left, right = st.columns(2, gap="large")
+    left, right = st.columns([5, 6], gap="large")
     with left:
         show_matrix(page, cells, attack, over, pair)
     with right:

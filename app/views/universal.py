@@ -1,8 +1,5 @@
 """Universal perturbations: where they lie among each other, and what each does (michels2019, Fig. 2)."""
 
-from collections.abc import Mapping
-
-import numpy as np
 import streamlit as st
 from torch import Tensor
 
@@ -11,6 +8,7 @@ from app.embedder import Embedded
 from app.ui import notices, planes, tiles
 from app.ui import universal_planes as parts
 from app.ui.page import Opened, open_michels2019
+from app.ui.planes import Placed
 from app.ui.saving import offer_drawing
 from app.ui.status import status_line
 from app.ui.universal_groups import pick_by_name, separation_rows, show_picked, show_separation
@@ -73,7 +71,7 @@ def show_planes(
     page: Opened,
     every: Universals,
     rows: Tensor,
-    placed: Mapping[str, Embedded | np.ndarray | None],
+    placed: Placed,
     look: Look,
 ) -> None:
     """Both planes side by side, and how far groups are apart."""
@@ -122,15 +120,21 @@ def main() -> None:
     middle = st.container()
     st.subheader("One perturbation", anchor=False)
     row = choose_one(every, rows)
+    look = Look(known, setting, by, reader, row, tuple(picked), isolated)
+    placed = planes.find(page.bundle, every, known, setting)
+    known_all = all(made is not None for made in placed.values())
     with above:
         url.show_corrections()
-        placed = planes.place(page.bundle, every, rows, known, setting)
-        look = Look(known, setting, by, reader, row, tuple(picked), isolated)
-        show_planes(page, every, rows, placed, look)
+        if known_all:
+            show_planes(page, every, rows, placed, look)
     with middle:
         show_picked(every, rows, picked)
     show_one(every, rows, row)
     show_effect(page, every, row)
+    if not known_all:  # last, as it takes a while
+        with above:
+            placed = planes.complete(placed, every, rows, known, setting)
+            show_planes(page, every, rows, placed, look)
     facts = every.facts
     made_now = [made.seconds for made in placed.values() if isinstance(made, Embedded)]
     status_line(

@@ -225,7 +225,12 @@ def reach_chart(
         alt.Chart(inline(records))
         .mark_line(interpolate="step-after", strokeWidth=2)
         .encode(
-            x=alt.X("norm:Q", title=axis_title, scale=alt.Scale(domain=[0, end], nice=False)),
+            x=alt.X(
+                "norm:Q",
+                title=axis_title,
+                scale=alt.Scale(domain=[0, end], nice=False),
+                axis=alt.Axis(tickCount=8),
+            ),
             y=alt.Y(
                 "value:Q",
                 title="misread within that length",

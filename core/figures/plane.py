@@ -21,7 +21,7 @@ from core.figures.style import (
 By = Literal["model", "part", "norm", "fooling"]
 KEY_COLUMNS = 3
 """Of the legend of models."""
-FADED = 0.12
+FADED = 0.05
 """Opacity of points beside those that are picked out."""
 
 
@@ -108,12 +108,12 @@ def plane_chart(
     click = alt.selection_point(name=f"dot{revision}", fields=["id"], toggle=False, on="click")
     points = (
         alt.Chart(data)
-        .mark_point(filled=True, size=75, strokeWidth=0, cursor="pointer")
+        .mark_point(filled=True, size=75, stroke=GREY, strokeWidth=0.6, cursor="pointer")
         .encode(
             x=x,
             y=y,
             color=_colour(by, dots, titles, fooling_title),
-            shape=model_shape(titles, KEY_COLUMNS),
+            shape=_shape(by, titles),
             opacity=alt.Opacity("strength:Q", scale=None, legend=None),
             tooltip=[
                 alt.Tooltip("image:N"),
@@ -156,7 +156,12 @@ def _colour(by: By, dots: Sequence[Dot], titles: Sequence[str], fooling_title: s
         )
         legend = alt.Legend(orient="bottom", title=None, symbolType="square", columns=5, labelFontSize=12)
         return alt.Color("part_text:N", scale=scale, legend=legend, sort=None)
-    legend_options: dict[str, Any] = {"orient": "bottom", "gradientLength": 220, "gradientThickness": 9}
+    legend_options: dict[str, Any] = {
+        "orient": "bottom",
+        "gradientLength": 220,
+        "gradientThickness": 9,
+        "titleLimit": 320,
+    }
     if by == "norm":
         return alt.Color(
             "norm:Q",
@@ -165,9 +170,17 @@ def _colour(by: By, dots: Sequence[Dot], titles: Sequence[str], fooling_title: s
         )
     return alt.Color(
         "fooling:Q",
-        scale=alt.Scale(scheme=SEQUENTIAL, domain=[0, 1]),
+        scale=alt.Scale(scheme=SEQUENTIAL, zero=False),
         legend=alt.Legend(title=fooling_title, titleFontWeight="normal", format=".0%", **legend_options),
     )
+
+
+def _shape(by: By, titles: Sequence[str]) -> alt.Shape:
+    """Shapes of models; their legend is grey where colours tell something else."""
+    shape = model_shape(titles, KEY_COLUMNS)
+    if by != "model":
+        shape["legend"]["symbolFillColor"] = GREY
+    return shape
 
 
 def _part(part: int) -> str:

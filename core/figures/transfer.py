@@ -18,6 +18,9 @@ from core.figures.style import (
 )
 from core.metrics import Rate
 
+WORDS = "split(datum.label, ' ')"
+"""Labels with one word a line: titles are wider than cells."""
+
 
 @dataclass(frozen=True)
 class Transfer:
@@ -69,14 +72,18 @@ def transfer_chart(
         axis=alt.Axis(
             orient="top",
             labelAngle=0,
-            # One word a line: titles are wider than cells.
-            labelExpr="split(datum.label, ' ')",
+            labelExpr=WORDS,
             labelOverlap=False,
             ticks=False,
             domain=False,
         ),
     )
-    y = alt.Y("source_title:N", sort=rows, title="made on", axis=alt.Axis(ticks=False, domain=False))
+    y = alt.Y(
+        "source_title:N",
+        sort=rows,
+        title="made on",
+        axis=alt.Axis(ticks=False, domain=False, labelExpr=WORDS, labelBaseline="middle"),
+    )
     name = "pair" if chosen is None else f"pair_{'_'.join(chosen)}"
     click = alt.selection_point(name=name, fields=["source", "model"], toggle=False)
     legend = alt.Legend(orient="bottom", format=".0%", title=None, gradientLength=180, gradientThickness=8)

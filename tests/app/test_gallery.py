@@ -39,6 +39,19 @@ def test_the_first_page_has_two_dozen_tiles_with_pictures(open_page: OpenPage) -
     assert app.pagination(key="page").num_pages == -(-count(app) // 24)
 
 
+def test_where_few_perturbations_are_stored_only_those_are_shown_and_all_are_counted(
+    open_page: OpenPage,
+) -> None:
+    app = open_page(PAGE, dataset="SVHN", per="96")
+    assert not app.exception
+    assert not app.error
+    assert any("Of **2,700** attacks" in words.value for words in app.markdown)
+    assert app.pagination(key="page").num_pages == -(-3 * 72 // 96)
+    assert len(pairs(app)) == 96
+    assert html(app).count("<img") == 96, "the perturbation alone, without a local copy"
+    assert any("Pictures of 216 of these 2,700 attacks" in caption.value for caption in app.caption)
+
+
 def test_counts_are_those_of_the_results(open_page: OpenPage, tmp_path) -> None:
     app = open_page(PAGE, models="CNN+CR", fpr="10%")
     bundle = Store(tmp_path / "store").bundle("digits")
