@@ -16,6 +16,12 @@ st.set_page_config(page_title="Capsight", page_icon=ROOT / "assets" / "icon.png"
 st.logo(ROOT / "assets" / "logo.svg", size="large")
 overview = st.Page("views/overview.py", title="Overview", icon=":material/home:", default=True)
 papers = st.Page("views/papers.py", title="Papers", icon=":material/menu_book:")
+# Their networks have no detector.
+plain = [
+    st.Page("views/universal.py", title="Universal perturbations", icon=":material/public:"),
+    st.Page("views/minimal.py", title="Minimal perturbations", icon=":material/straighten:"),
+    st.Page("views/transfer.py", title="Transfer", icon=":material/swap_horiz:"),
+]
 page = st.navigation(
     [
         overview,
@@ -24,6 +30,7 @@ page = st.navigation(
         st.Page("views/coherence.py", title="Visual coherence", icon=":material/compare:"),
         st.Page("views/gallery.py", title="Gallery", icon=":material/photo_library:"),
         st.Page("views/detection.py", title="Detection", icon=":material/radar:"),
+        *plain,
         st.Page("views/health.py", title="Attack health", icon=":material/health_and_safety:"),
         papers,
     ],
@@ -31,5 +38,5 @@ page = st.navigation(
 )
 st.html(ROOT / "assets" / "page.css")
 if page not in (overview, papers):  # these have data sets of their own
-    state.shared_controls()
+    state.shared_controls(detector=page not in plain)
 page.run()

@@ -15,6 +15,7 @@ from core.attacks import ATTACK_TITLES, MINIMUM_NORM
 from core.data import Dataset
 from core.health import Check, checks_of
 from core.images import LEVELS, from_uint8, to_uint8
+from core.kept import attacked_images, kept_rows
 from core.metrics import Rate, succeeded, success_rate, threshold_at, undetected_rate
 from core.models import TITLES, ReconstructingNet
 from precompute.store import Artifact, Bundle, MissingArtifact
@@ -28,7 +29,8 @@ class Clean:
         validation: Of the validation images, which set thresholds, (Nv,).
         test: Of the test images, (Nt,).
         label, prediction: Of the test images, (Nt,).
-        by_class: Distance to the reconstruction from each class, (Nt, J); None for models without such.
+        by_class: Distance to the reconstruction from each class, (Nc, J), of the first Nc <= Nt test images;
+            None for models without such.
     """
 
     validation: Tensor
@@ -57,8 +59,9 @@ class Attacked:
         label: True classes, (N,).
         target: Classes aimed at, (N,); None for untargeted attacks.
         prediction, distance: Of the attacked images, (N,).
-        perturbation: In units of 1/255, (N, C, H, W) int8; None where it was not kept.
+        perturbation: In units of 1/255, (K, C, H, W) int8, of the rows `kept`; None where none was kept.
         facts: The attack's name, fields, beta, seed and device.
+        kept: Rows that pictures can be made of, (K,); None for all, where there are perturbations.
     """
 
     model: str
@@ -70,6 +73,18 @@ class Attacked:
     distance: Tensor
     perturbation: Tensor | None
     facts: dict[str, Any]
+    kept: Tensor | None = None
+
+    @property
+    def tensors(self) -> dict[str, Tensor]:
+        """What `core.kept` makes pictures from."""
+        known = {"index": self.index, "perturbation": self.perturbation, "kept": self.kept}
+        return {name: tensor for name, tensor in known.items() if tensor is not None}
+
+    def pictured(self, rows: Sequence[int]) -> list[int]:
+        """Those of some rows that pictures can be made of, in their order."""
+        kept = set(kept_rows(self.tensors).tolist())
+        return [row for row in rows if row in kept]
 
     @property
     def title(self) -> str:
@@ -108,6 +123,13 @@ class Attacked:
         return [kinds[number] for number in code.tolist()]
 
 
+def epsilon_words(epsilon: float) -> str:
+    """As papers write it: "0.3", but "8/255"."""
+    levels = epsilon * LEVELS
+    is_round = abs(1000 * epsilon - round(1000 * epsilon)) < 1e-9
+    return f"{epsilon:g}" if is_round or abs(levels - round(levels)) > 1e-6 else f"{levels:.0f}/{LEVELS}"
+
+
 def attack_words(facts: dict[str, Any], *, targeted: bool, with_beta: bool = True) -> str:
     """An attack in a few words: "targeted R-PGD, ε = 0.3, 200 steps of 0.01, β = 0.5"."""
     fields = facts.get("fields", {})
@@ -115,11 +137,13 @@ def attack_words(facts: dict[str, Any], *, targeted: bool, with_beta: bool = Tru
         f"{'targeted' if targeted else 'untargeted'} {ATTACK_TITLES.get(facts['attack'], facts['attack'])}"
     ]
     if "epsilon" in fields:
-        words.append(f"ε = {fields['epsilon']:g}")
+        words.append(f"ε = {epsilon_words(fields['epsilon'])}")
     if "searches" in fields:
         words.append(f"{fields['searches']} searches of {fields.get('steps', 1000)} steps")
-    elif "steps" in fields:
+    elif "steps" in fields and "step_size" in fields:
         words.append(f"{fields['steps']} steps of {fields['step_size']:g}")
+    elif "steps" in fields:
+        words.append(f"at most {fields['steps']} steps")
     elif "step_size" in fields:
         words.append(f"one step of {fields['step_size']:g}")
     if with_beta and facts.get("beta") is not None:
@@ -157,6 +181,7 @@ def attacked(bundle: Bundle, model: str, name: str = "matrix") -> Attacked:
         t["distance"],
         t.get("perturbation"),
         artifact.facts,
+        t.get("kept"),
     )
 
 
@@ -218,15 +243,9 @@ def health_facts(bundle: Bundle, model: str) -> dict[str, Any]:
 def x_adv(dataset: Dataset, attack: Attacked, rows: Sequence[int]) -> Tensor:
     """The attacked images of some rows, (B, C, H, W) uint8.
 
-    Raises: ValueError: when the perturbations were not kept.
+    Raises: ValueError: when a perturbation was not kept.
     """
-    if attack.perturbation is None:
-        raise ValueError(
-            "expected an attack whose perturbations were kept, got one without; choose the matrix"
-        )
-    chosen = torch.tensor(list(rows), dtype=torch.long)
-    levels = dataset.test.images[attack.index[chosen]].short() + attack.perturbation[chosen].short()
-    return levels.clamp(0, LEVELS).to(torch.uint8)
+    return attacked_images(dataset.test.images, attack.tensors, torch.tensor(list(rows), dtype=torch.long))
 
 
 def reconstructions(bundle: Bundle, dataset: Dataset, attack: Attacked, rows: Sequence[int]) -> Tensor:

@@ -5,13 +5,15 @@ from contextlib import contextmanager
 from threading import BoundedSemaphore
 
 import streamlit as st
+import torch
 from torch import nn
 
 from app import url
 from core import data, models
-from core.data import SPECS, Dataset
+from core.data import SPECS, DataError, Dataset
+from core.models.packing import unpack
 from core.runtime import configure, device
-from precompute.store import Bundle, Store, default_url
+from precompute.store import BEST_FIRST, Bundle, Store, default_url
 
 # Denormal numbers make routing several times slower on a CPU. The flag belongs to the thread, and every
 # session runs in threads of its own, hence the call in `accelerator` too.
@@ -32,12 +34,29 @@ def bundles() -> list[tuple[str, str]]:
 def bundle(dataset: str) -> Bundle | None:
     """The bundle of a data set: of the profile chosen in the address, else the best there is.
 
+    Of several, one that is about the local copy's images comes first.
+
     Raises: CorruptArtifact.
     """
     chosen = st.session_state.get("profile")
     if (dataset, chosen) not in bundles():
         chosen = None
-    return _store(default_url()).bundle(dataset, chosen)
+    found = _store(default_url()).bundle(dataset, chosen)
+    if found and not fits(found):
+        others = [b for b in _bundles(default_url()) if b.dataset == dataset and fits(b)]
+        others = [b for b in others if b.profile == (chosen or b.profile)]
+        found = min(others, key=lambda b: BEST_FIRST.index(b.profile), default=found)
+    return found
+
+
+def fits(bundle: Bundle) -> bool:
+    """Whether a bundle is about the images of the local copy, where there is one that is whole."""
+    about = bundle.facts.get("digest")
+    try:
+        absent = about is None or not data.is_available(bundle.dataset)
+        return absent or about == data.fingerprint(bundle.dataset)
+    except DataError:
+        return True  # whoever reads the copy says what is the matter with it
 
 
 def dataset(name: str) -> Dataset | None:
@@ -102,11 +121,14 @@ def choose_dataset() -> str:
     return name
 
 
-def shared_controls() -> None:
+def shared_controls(*, detector: bool = True) -> None:
     """The controls in the sidebar that every page obeys: the data set, and how many false alarms are allowed.
 
     To be drawn by the entry file: bound to the address in a page's file, they would lose their value whenever
     somebody goes to another page.
+
+    Args:
+        detector: Whether the page is about a detector; else the second is shown but cannot be moved.
     """
     choose_dataset()
     url.check_choice("fpr", [_fpr_title(fpr) for fpr in FPRS], "False alarms")
@@ -117,7 +139,9 @@ def shared_controls() -> None:
         format_func=_fpr_title,
         key="fpr",
         bind="query-params",
-        help="Share of clean validation images that the detector may flag. It sets each model's threshold θ.",
+        disabled=not detector,
+        help="Share of clean validation images that the detector may flag. It sets each model's threshold θ."
+        + ("" if detector else " This page has no detector."),
     )
 
 
@@ -146,14 +170,18 @@ def _bundles(location: str) -> list[Bundle]:
     return _store(location).bundles()
 
 
-@st.cache_resource(max_entries=12, show_spinner="Loading the model")
+@st.cache_resource(max_entries=12, show_spinner="Loading the model; the first one ever takes some seconds")
 def _model(location: str, dataset: str, name: str, key: str, where: str) -> nn.Module:
     weights = _store(location).load(key)
     spec = SPECS[dataset]
     network = models.build(name, spec.shape, len(spec.classes), weights.facts["size"])
-    # Weights ship in half precision; results are computed with exactly these, cast to single.
-    network.load_state_dict({tensor: value.float() for tensor, value in weights.tensors.items()})
-    return network.to(where).eval().requires_grad_(False)
+    # Results are computed with exactly the weights that ship.
+    network.load_state_dict(unpack(weights.tensors))
+    network.to(where).eval().requires_grad_(False)
+    # The first gradient of all compiles routing, better here than in the middle of an attack.
+    x = torch.zeros(1, *spec.shape, device=where, requires_grad=True)
+    torch.autograd.grad(network(x).sum(), x)
+    return network
 
 
 @st.cache_resource(show_spinner=False)

@@ -5,6 +5,7 @@ run before the control is made and leave the word.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import streamlit as st
 
@@ -18,6 +19,12 @@ def check_choice(key: str, titles: Sequence[str], what: str) -> None:
         return
     listed = ", ".join(titles) if len(titles) <= 12 else f"{titles[0]} to {titles[-1]}"
     _note(f"{what} “{given}” is not among {listed}; showing the usual one.")
+
+
+def keep_possible(key: str, options: Sequence[Any]) -> None:
+    """Put a control back to its first option where it holds one that only another data set has."""
+    if key in st.session_state and st.session_state[key] not in options:
+        st.session_state[key] = options[0]
 
 
 def check_number(key: str, low: float, high: float, what: str) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.floor import Floor, floors
 from benchmarks.measure import Row, machine
 from benchmarks.peers import PGD, installed
 from benchmarks.quality import rates
@@ -51,6 +52,17 @@ def table(found: list[Row], facts: dict[str, object]) -> Table:
     return drawn
 
 
+def floor_table(found: list[Floor]) -> Table:
+    """The floors for the eye."""
+    columns = ("work", "ms", "GFLOP", "ms at best", "MB", "ms at best", "floor/ours", "where the time goes")
+    drawn = Table(*columns)
+    for one in found:
+        spent = ", ".join(f"{name} {share:.0%}" for name, share in one.profile.items())
+        figures = (one.milliseconds, one.gflop, one.compute_ms, one.megabytes, one.memory_ms)
+        drawn.add_row(one.work, *map(number, figures), f"{one.share:.0%}", spent)
+    return drawn
+
+
 def main() -> None:
     """Measure, print, and keep what a full run found."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
@@ -73,19 +85,22 @@ def main() -> None:
     for row in rows(scale, ["digits"] if arguments.quick else ["digits", "mnist", "fashion_mnist"]):
         found.append(row)
         log.print(f"{row.work}: {number(row.ratio)} x {row.peer_name}", highlight=False)
+    bounds = floors(facts["ceilings"], repeats=3 if arguments.quick else 15)
     as_json = [asdict(row) for row in found]
     if not arguments.quick:
         name = re.sub(r"[^a-z0-9]+", "-", f"{facts['processor']} {facts['device']}".lower()).strip("-")
         RESULTS.mkdir(exist_ok=True)
         (RESULTS / f"{name}.json").write_text(
-            json.dumps({"machine": facts, "rows": as_json}, indent=1) + "\n"
+            json.dumps({"machine": facts, "rows": as_json, "floors": [asdict(b) for b in bounds]}, indent=1)
+            + "\n"
         )
     if arguments.json:
         json.dump(as_json, sys.stdout, indent=1)
         sys.stdout.write("\n")
     else:
         # Wide enough for one line a row when nobody looks at it on a terminal.
-        Console(width=None if sys.stdout.isatty() else 170).print(table(found, facts))
+        console = Console(width=None if sys.stdout.isatty() else 170)
+        console.print(table(found, facts), floor_table(bounds))
 
 
 if __name__ == "__main__":

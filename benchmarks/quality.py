@@ -17,6 +17,7 @@ from core.detectors import ReconstructionDetector
 from core.metrics import Rate, succeeded, undetected_rate
 from core.metrics import rate as share
 from core.models import build, frequency
+from core.models.packing import unpack
 from core.runtime import device
 from precompute.store import Store
 
@@ -32,8 +33,7 @@ def network(dataset: str, name: str = "capsnet") -> Any:
             f"expected the bundle of {dataset}, found none; python -m precompute build {dataset}"
         )
     model = build(name, data.spec(dataset).shape, size=bundle.facts["size"])
-    tensors = bundle[f"{name}/weights"].tensors
-    model.load_state_dict({key: tensor.float() for key, tensor in tensors.items()})
+    model.load_state_dict(unpack(bundle[f"{name}/weights"].tensors))
     return model.eval().to(device()).to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
 
 

@@ -120,27 +120,36 @@ def reconstructive(scale: Scale) -> Iterator[Row]:
     yield from race(work, "image steps/s", scale.batch * scale.steps, ours, peer, scale.repeats)
 
 
+def plain_networks() -> dict[str, Any]:
+    """The compact CapsNet for the plain loops, by name: on our layers, and on the library's."""
+    ours = network("capsnet", "compact", frozen=False)
+    layers = plain.PlainCapsNet((1, 28, 28), 10, GREY_SIZES["compact"]).to(device())
+    return {"float32": ours, "plain layers, float32": layers}
+
+
 def live(scale: Scale) -> Iterator[Row]:
     """What a user of the live page waits for: one image, all nine targets."""
-    model, plainly = (network("capsnet", "compact", frozen=frozen) for frozen in (True, False))
+    model = network("capsnet", "compact")
     x, y = batch(1)
     target = torch.arange(1, 10, device=x.device)
     attack = ReconstructivePGD(epsilon=EPSILON, step_size=SIZE, steps=scale.live_steps)
     nine = x.expand(9, -1, -1, -1).contiguous()
 
-    def singly() -> None:
+    def singly(plainly: Any) -> None:
         for one in target.split(1):
             plain.reconstructive_pgd(plainly, x, one, EPSILON, 0.5, SIZE, scale.live_steps)
 
     ours = partial(attack, model, nine, y.expand(9), target=target)
     work = f"one image, all 9 targets, R-PGD-{scale.live_steps}, CapsNet compact"
-    peer = {"nine plain runs, float32": (singly, ">= 8")}
-    yield from race(work, "runs/s", 1, ours, peer, scale.repeats)
+    peers = {
+        f"nine plain runs, {name}": (partial(singly, net), ">= 8") for name, net in plain_networks().items()
+    }
+    yield from race(work, "runs/s", 1, ours, peers, scale.repeats)
 
 
 def sweep(scale: Scale) -> Iterator[Row]:
     """Many epsilons and betas in one call, beside one call each."""
-    model, plainly = (network("capsnet", "compact", frozen=frozen) for frozen in (True, False))
+    model = network("capsnet", "compact")
     x, y = batch(8)
     target = (y + 1) % 10
     epsilons = torch.linspace(0.02, 0.4, scale.sweep[0]).tolist()
@@ -150,14 +159,17 @@ def sweep(scale: Scale) -> Iterator[Row]:
     attack = ReconstructivePGD(epsilon=every[:, 0], beta=every[:, 1], step_size=SIZE, steps=scale.sweep_steps)
     many = (x.repeat(len(cells), 1, 1, 1), y.repeat(len(cells)))
 
-    def serially() -> None:
+    def serially(plainly: Any) -> None:
         for epsilon, beta in cells:
             plain.reconstructive_pgd(plainly, x, target, epsilon, beta, SIZE, scale.sweep_steps)
 
     ours = partial(attack, model, *many, target=target.repeat(len(cells)))
     work = f"{scale.sweep[0]} epsilons x {scale.sweep[1]} betas, 8 images, R-PGD, CapsNet compact"
-    peer = {"plain loop per cell, float32": (serially, ">= 4")}
-    yield from race(work, "image steps/s", len(every) * scale.sweep_steps, ours, peer, scale.repeats)
+    peers = {
+        f"plain loop per cell, {name}": (partial(serially, net), ">= 4")
+        for name, net in plain_networks().items()
+    }
+    yield from race(work, "image steps/s", len(every) * scale.sweep_steps, ours, peers, scale.repeats)
 
 
 def routing(scale: Scale) -> Iterator[Row]:
@@ -204,11 +216,9 @@ def training(scale: Scale) -> Iterator[Row]:
             model, images, labels, recipe.batch_size, recipe.learning_rate, recipe.reconstruction_weight
         )
 
-    same = partial(plainly, network("capsnet", "compact", frozen=False))
-    layers = partial(plainly, plain.PlainCapsNet((1, 28, 28), 10, GREY_SIZES["compact"]).to(device()))
     work = "training, CapsNet compact, 28x28"
-    rivals = {"plain loop, float32": (same, ">= 2"), "plain loop and layers, float32": (layers, ">= 2")}
-    yield from race(work, "images/s", scale.training, ours, rivals, scale.repeats)
+    peers = {f"plain loop, {name}": (partial(plainly, net), ">= 2") for name, net in plain_networks().items()}
+    yield from race(work, "images/s", scale.training, ours, peers, scale.repeats)
 
 
 SPEED = (against_peers, reconstructive, live, sweep, routing, training)

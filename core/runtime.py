@@ -1,7 +1,10 @@
 """Where computation runs, and the processor settings that every process wants."""
 
+import ctypes
 import time
+from collections.abc import Callable
 from functools import cache
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -48,3 +51,38 @@ def _product_seconds(where: torch.device, dtype: torch.dtype, size: int = 512) -
         return time.perf_counter() - began
 
     return min(seconds() for _ in range(6))
+
+
+_Region = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
+
+
+@cache
+def _openmp() -> ctypes.CDLL | None:
+    """The threads that torch itself computes with, where they are GNU OpenMP's."""
+    found = next(Path(torch.__file__).parent.glob("lib/libgomp*"), None)
+    return ctypes.CDLL(str(found)) if found else None
+
+
+def in_parts(work: Callable[[int, int], None], count: int) -> None:
+    """Do work(start, stop) for 0 to count, in as many parts at once as torch has threads.
+
+    The parts run in torch's own threads: others would have to share the cores with these, which wait busily
+    for some milliseconds after every operation. Where they cannot be had there is one part. The work must
+    release the interpreter's lock, as compiled code can.
+    """
+    openmp, parts = _openmp(), min(torch.get_num_threads(), count)
+    if openmp is None or parts < 2:
+        return work(0, count)
+    errors: list[BaseException] = []
+
+    def region(_: int | None) -> None:
+        number, among = openmp.omp_get_thread_num(), openmp.omp_get_num_threads()
+        try:
+            work(count * number // among, count * (number + 1) // among)
+        except BaseException as error:  # noqa: BLE001 - nothing may pass through code that is not Python's
+            errors.append(error)
+
+    openmp.GOMP_parallel(_Region(region), None, ctypes.c_uint(parts), ctypes.c_uint(0))
+    if errors:
+        raise errors[0]
+    return None

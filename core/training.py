@@ -6,7 +6,7 @@ import math
 import os
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +41,8 @@ class Recipe:
         shift: Largest random translation in pixels, filled with black.
         precision: "bfloat16" computes convolutions and matrix products in it; weights stay float32.
         seed: Of the initial weights, the order and the shifts.
+        absent: lambda, what the margin loss weighs absent classes by.
+        weight_decay: Of all weights, in the loss as half their squares times this.
     """
 
     loss: str = "margin"
@@ -52,10 +54,21 @@ class Recipe:
     shift: int = 0
     precision: str = "bfloat16"
     seed: int = 0
+    absent: float = 0.5
+    weight_decay: float = 0.0
+
+    def record(self) -> dict[str, Any]:
+        """All fields, as JSON; those that came later stand there only where they are not at their default.
+
+        So what was trained before there were such fields keeps its record.
+        """
+        found = asdict(self)
+        later = {f.name: f.default for f in fields(self) if f.name in ("absent", "weight_decay")}
+        return {name: value for name, value in found.items() if name not in later or value != later[name]}
 
     def digest(self) -> str:
         """Short hash of all fields."""
-        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()[:16]
+        return hashlib.sha256(json.dumps(self.record(), sort_keys=True).encode()).hexdigest()[:16]
 
     def rate(self, step: int, total: int) -> float:
         """Learning rate as a share of its peak."""
@@ -137,7 +150,7 @@ def losses(model: nn.Module, x: Tensor, y: Tensor, recipe: Recipe) -> tuple[Tens
             logits, error = model(x), x.new_zeros(())
     logits = logits.float()
     if recipe.loss == "margin":
-        return margin_loss(logits, y).mean(), error
+        return margin_loss(logits, y, absent=recipe.absent).mean(), error
     return F.cross_entropy(logits, y), error
 
 
@@ -171,7 +184,7 @@ def train(
     if recipe.batch_size > len(training):
         raise ValueError(f"expected a batch of at most {len(training)} images, got {recipe.batch_size}")
     model.to(device=device, memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue] - torch's own
-    optimizer = torch.optim.Adam(model.parameters(), recipe.learning_rate)
+    optimizer = torch.optim.Adam(model.parameters(), recipe.learning_rate, weight_decay=recipe.weight_decay)
     plan = recipe.digest() if adversary is None else f"{recipe.digest()}-{adversary.digest()}"
     history = load_checkpoint(checkpoint, model, optimizer, plan) if checkpoint else History()
     per_epoch = len(training) // recipe.batch_size

@@ -7,6 +7,7 @@ do is over at once.
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
@@ -56,7 +57,9 @@ StoreOption = Annotated[
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 ProfileOption = Annotated[str, typer.Option("--profile", help="smoke, demo or paper.")]
-DatasetArgument = Annotated[str, typer.Argument(metavar="DATASET", help="digits, mnist or fashion_mnist.")]
+DatasetArgument = Annotated[
+    str, typer.Argument(metavar="DATASET", help="digits, mnist, fashion_mnist, svhn or cifar10.")
+]
 
 
 @app.command()
@@ -67,6 +70,9 @@ def build(
     scheduler: Annotated[
         str | None, typer.Option(metavar="ADDRESS", help="Build on a Dask scheduler.")
     ] = None,
+    shipped: Annotated[
+        bool, typer.Option("--shipped", help="Only what ships, and what that is made from.")
+    ] = False,
     store: StoreOption = None,
 ) -> None:
     """Build the bundle of a data set, or go on with it."""
@@ -83,6 +89,9 @@ def build(
     _check(dataset, profile)
     destination = Store(store)
     steps = pipeline.experiment(dataset, profile)
+    if shipped:
+        names = pipeline.shipped_names(dataset, profile)
+        steps = [step for step in steps if step.name in names]
     try:
         with Display(Console(stderr=True), f"{dataset} {profile}") as display:
             report = run(
@@ -214,13 +223,13 @@ def report(
     store: StoreOption = None,
 ) -> None:
     """Set our numbers beside the published ones."""
+    from precompute.report import papers
     from precompute.report import report as rows_of
 
-    rows = rows_of(Store(store))
-    papers = sorted({row["paper"] for row in rows})
-    if paper is not None and paper not in papers:
-        _stop(f"expected a paper among {', '.join(papers)}, got {paper!r}", 2)
-    rows = [row for row in rows if paper in (None, row["paper"])]
+    known, owner = papers(), Store(store)
+    if paper is not None and paper not in known:
+        _stop(f"expected a paper among {', '.join(known)}, got {paper!r}", 2)
+    rows = [row for name in ([paper] if paper else known) for row in rows_of(owner, name)]
     if json_:
         _print_json(rows)
     elif rows:
@@ -282,13 +291,14 @@ def export(
     from precompute import pipeline
 
     _check(dataset, profile)
-    # What was built here, never what shipped before.
+    # What was built here, never what shipped before; though some of it may be just that, as it was.
     bundle = Store(store, bundles=()).bundle(dataset, profile)
     if bundle is None:
         raise MissingArtifact(
             f"expected a {profile} bundle of {dataset}, found none; run `{build_command(dataset, profile)}`"
         )
-    exported = bundle.store.export(bundle, folder, pipeline.shipped_names(dataset, profile))
+    whole = replace(bundle, store=Store(store))
+    exported = whole.store.export(whole, folder, pipeline.shipped_names(dataset, profile))
     size = sum(file.bytes for file in Folder.open(folder).files())
     typer.echo(f"{folder}: {len(exported.names)} artifacts, {size} bytes", err=True)
 

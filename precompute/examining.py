@@ -8,7 +8,7 @@ from core.health import CHECKS, Bench, Check, Clean
 from core.runtime import describe, device, gradient_precision
 from core.selection import select
 from precompute.artifact import Artifact
-from precompute.steps import load_model
+from precompute.loading import load_model
 from precompute.work import Job, Outcome
 
 

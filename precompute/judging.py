@@ -11,6 +11,7 @@ from core.attacks import PGD, predict
 from core.coherence import class_distances, neighbour_labels, pixels
 from core.metrics import Rate, rate, succeeded
 from core.models import build
+from core.models.packing import unpack
 from core.runtime import configure, describe, device
 from core.selection import select
 from precompute.artifact import Artifact
@@ -26,7 +27,7 @@ def load_judge(params: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> nn.M
     """A judge with the weights that a step stored, on the device."""
     configure()
     model = build(params["model"], data.spec(params["dataset"]).shape, size=params["size"])
-    model.load_state_dict({name: tensor.float() for name, tensor in tensors.items()})
+    model.load_state_dict(unpack(tensors))
     return model.to(device()).eval().requires_grad_(False)
 
 

@@ -1,127 +1,30 @@
 """Experiments: which steps make up a bundle, under which profile."""
 
-from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from core import data
 from core.data.corruptions import CORRUPTIONS
-from core.models import CAPSULE_MODELS
-from core.training import Recipe
+from precompute.declare import step
 from precompute.graph import Step
-from precompute.steps import STEPS
+from precompute.michels2019 import michels2019_steps, stays
+from precompute.profiles import (
+    BLACK_BOX,
+    CORRUPTED,
+    DATASETS,
+    EXAMPLES,
+    JUDGES,
+    MODELS,
+    PROFILES,
+    UNDEFENDED,
+    Profile,
+    profile_of,
+    recipe,
+)
 
-DATASETS = ("digits", "mnist", "fashion_mnist")
-MODELS = ("capsnet", "cnn_cr", "cnn_r")
-BLACK_BOX = {"mnist": ("pgd", "r-pgd")}
-"""Attacks that are also made on a substitute, by data set. Source: qin2020, Table 7."""
-CORRUPTED = ("mnist",)
-"""Data sets whose test images are corrupted too: that of Table 2."""
-UNDEFENDED = ("cnn_cr", "cnn_r")
-"""What stands for an undefended network when another model is checked: a plain classifier, its detector
-left out."""
-JUDGES = {
-    "convnet": ("convnet", False),
-    "residual": ("residual", False),
-    "robust": ("residual", True),
-}
-"""Networks that judge attacked images, by name: architecture, and whether PGD changes what it is trained on.
+__all__ = ["DATASETS", "MODELS", "PROFILES", "bundle_facts", "experiment", "shipped_names"]
 
-They share no weights with what is attacked, as each has a seed of its own, and they never ship."""
-BETAS = (0.1, 0.25, 0.4, 0.45, 0.5, 0.52, 0.55, 0.6, 0.75, 0.9)
-"""Dense where success falls off: between 0.45 and 0.6 the two sign steps become equal."""
-
-
-@dataclass(frozen=True)
-class Profile:
-    """How much is computed.
-
-    Attributes:
-        size: Of the models.
-        epochs: Of training; None for the data set's own number.
-        steps: Iterations of BIM, PGD and their reconstructive forms; None for the data set's.
-        matrix, sweep, table: Test images of each class attacked for the source/target matrix (every target),
-            for the choice of beta, and for the tables. The three sets are disjoint: beta is never chosen on
-            the images that a table reports.
-        betas: Of the sweep.
-        corrupted: Test images of each class that are corrupted in every way; None for all.
-        cw: Fields of CW; those left out are the authors'.
-        health: Test images of each class, of the matrix, that attacks are checked on, and iterations at most.
-    """
-
-    size: str
-    epochs: int | None
-    steps: int | None
-    matrix: int
-    sweep: int
-    table: int
-    betas: tuple[float, ...] = BETAS
-    corrupted: int | None = None
-    cw: dict[str, Any] = field(default_factory=dict[str, Any])
-    health: tuple[int, int] = (10, 200)
-
-
-PROFILES = {
-    "smoke": Profile(
-        "compact",
-        2,
-        3,
-        2,
-        1,
-        2,
-        (0.25, 0.5, 0.75),
-        corrupted=2,
-        cw={"steps": 3, "searches": 2},
-        health=(1, 3),
-    ),
-    # A tenth of CW's iterations, hence larger steps and a first c near where successes begin.
-    "demo": Profile(
-        "compact",
-        None,
-        200,
-        10,
-        5,
-        20,
-        corrupted=100,
-        cw={"steps": 150, "searches": 6, "learning_rate": 0.05, "initial_c": 0.3},
-        health=(5, 100),
-    ),
-    "paper": Profile("paper", None, None, 100, 100, 100),
-}
-
-# scikit-learn's digits have 35 or more test images a class, and their build is to take minutes.
-DIGITS = {
-    "demo": {"steps": 100, "table": 10},
-    "paper": {"matrix": 10, "sweep": 10, "table": 16},
-}
-
-
-def profile_of(dataset: str, name: str) -> Profile:
-    """How much is computed for a data set under a profile."""
-    found = PROFILES[name]
-    return replace(found, **DIGITS.get(name, {})) if dataset == "digits" else found
-
-
-RECIPES = {
-    "digits": {"epochs": 40, "batch_size": 32, "shift": 1, "warmup": 100},
-    "mnist": {"epochs": 12},
-    "fashion_mnist": {"epochs": 12},
-}
-
-
-def recipe(dataset: str, model: str, profile: Profile, seed: int = 0) -> dict[str, Any]:
-    """Training recipe of a model, as JSON."""
-    fields: dict[str, Any] = {**RECIPES[dataset], "seed": seed}
-    if profile.epochs is not None:
-        fields["epochs"] = profile.epochs
-    return asdict(Recipe(loss="margin" if model in CAPSULE_MODELS else "cross_entropy", **fields))  # pyright: ignore
-
-
-def step(
-    name: str, function: str, params: dict[str, Any], inputs: dict[str, Step], digests: dict[str, str]
-) -> Step:
-    """A step with its function's version."""
-    entry = STEPS[function]
-    return Step(name, function, entry.version, params, inputs, digests, entry.gpu)
+WHOLE = "matrix-whole"
+"""Name of a matrix that stays where it was built, where only an excerpt of it ships."""
 
 
 def attack_fields(dataset: str, attack: str, profile: Profile) -> dict[str, Any]:
@@ -141,13 +44,14 @@ def model_steps(dataset: str, model: str, profile: Profile, digests: dict[str, s
     def rows(first: int, per_class: int | None, targets: str) -> dict[str, Any]:
         return {"first": first, "per_class": per_class, "targets": targets, "seed": 0}
 
-    weights = step(
-        f"{model}/weights", "weights", {**common, "recipe": recipe(dataset, model, profile)}, {}, digests
-    )
+    packed = {} if profile.bits is None else {"bits": profile.bits}
+    trained = {**common, "recipe": recipe(dataset, model, profile), **packed}
+    weights = step(f"{model}/weights", "weights", trained, {}, digests)
     # Never attacked itself and never shipped: it stands for what an attacker trains who lacks the weights.
     other = {**common, "recipe": recipe(dataset, model, profile, seed=1)}
     substitute = step(f"{model}/substitute", "weights", other, {}, digests)
-    clean = step(f"{model}/clean", "clean", common, {"weights": weights}, digests)
+    by_class = {} if profile.by_class is None else {"by_class": profile.by_class}
+    clean = step(f"{model}/clean", "clean", {**common, **by_class}, {"weights": weights}, digests)
 
     def attacked(
         name: str,
@@ -189,18 +93,16 @@ def model_steps(dataset: str, model: str, profile: Profile, digests: dict[str, s
         "targeted": sweep("beta-r-fgsm", "r-fgsm", "random"),
         "untargeted": sweep("beta-r-fgsm-untargeted", "r-fgsm", "none"),
     }
-    matrix = attacked("matrix", "r-pgd", rows(0, profile.matrix, "all"), beta["targeted"], keep=True)
-    found = [weights, clean, *beta.values(), *one_step.values(), matrix]
-    found += [substitute] if dataset in BLACK_BOX else []
-    found.append(
-        step(
-            f"{model}/reconstructions",
-            "reconstructions",
-            common,
-            {"weights": weights, "matrix": matrix},
-            digests,
-        )
-    )
+    every = rows(0, profile.matrix, "all")
+    whole = attacked("matrix" if profile.kept is None else WHOLE, "r-pgd", every, beta["targeted"], keep=True)
+    found = [weights, clean, *beta.values(), *one_step.values(), whole]
+    if profile.kept is not None:
+        found.append(step(f"{model}/matrix", "excerpt", {"images": profile.kept}, {"whole": whole}, {}))
+    looked_at = {"weights": weights, "matrix": whole}
+    found.append(step(f"{model}/reconstructions", "reconstructions", common, looked_at, digests))
+    defended, through = BLACK_BOX.get(dataset, ((), ()))
+    through = through if model in defended else ()
+    found += [substitute] if through else []
     if dataset in CORRUPTED:
         params = {
             **common,
@@ -217,18 +119,23 @@ def model_steps(dataset: str, model: str, profile: Profile, digests: dict[str, s
         betas = {"r-fgsm": one_step[mode], "r-bim": beta[mode], "r-pgd": beta[mode]}
         found += [
             attacked(f"attack/{attack}-{mode}", attack, choice, betas.get(attack))
-            for attack in ("fgsm", "bim", "pgd", "cw", *betas)
+            for attack in profile.attacks
         ]
         found += [
             attacked(f"black-box/{attack}-{mode}", attack, choice, betas.get(attack), substitute=substitute)
-            for attack in BLACK_BOX.get(dataset, ())
+            for attack in through
         ]
+    # Some of the images that a table reports, so that they can be looked at.
+    found += [
+        attacked(f"examples/{attack}-targeted", attack, rows(first, 1, "random"), None, keep=True)
+        for attack in EXAMPLES.get(dataset, ())
+    ]
     return found
 
 
 def health_step(dataset: str, model: str, profile: Profile, named: dict[str, Step]) -> Step:
     """The checks of the attacks on one model, beside the other models of the bundle."""
-    spec, others = data.spec(dataset), [name for name in MODELS if name != model]
+    spec, others = data.spec(dataset), [name for name in MODELS[dataset] if name != model]
     per_class, steps = profile.health
     params = {
         "dataset": dataset,
@@ -243,7 +150,7 @@ def health_step(dataset: str, model: str, profile: Profile, named: dict[str, Ste
         "changed": {"cw": dict(profile.cw)},
         "rows": {"first": 0, "per_class": per_class, "targets": "random", "seed": 0},
         "others": others,
-        "undefended": next(name for name in UNDEFENDED if name != model),
+        "undefended": next(name for name in UNDEFENDED if name in others),
         "seed": 0,
     }
     inputs = {
@@ -281,29 +188,36 @@ def judge_steps(dataset: str, profile: Profile, digests: dict[str, str]) -> dict
     return found
 
 
-def coherence_steps(dataset: str, profile: Profile, steps: list[Step], digests: dict[str, str]) -> list[Step]:
-    """How alike classes are, the judges, and what they say about every model's matrix."""
+def coherence_steps(
+    dataset: str, profile: Profile, named: dict[str, Step], digests: dict[str, str]
+) -> list[Step]:
+    """How alike classes are, the judges, and what they say about every model's matrix, all of it."""
     judges = judge_steps(dataset, profile, digests)
+    matrices = {m: named.get(f"{m}/{WHOLE}", named[f"{m}/matrix"]) for m in MODELS[dataset]}
     choice = {"first": 0, "per_class": 30, "targets": "none", "seed": 0}
     return [
         step("similarity", "similarity", {"dataset": dataset, "per_class": 1000}, {}, digests),
         *judges.values(),
         *(
             step(
-                made.name.replace("/matrix", "/judged"),
+                f"{model}/judged",
                 "judged",
                 {"dataset": dataset, "rows": choice},
-                {**judges, "matrix": made},
+                {**judges, "matrix": matrix},
                 digests,
             )
-            for made in steps
-            if made.name.endswith("/matrix")
+            for model, matrix in matrices.items()
         ),
     ]
 
 
-READ = ("clean", "attacked", "sweep", "corrupted", "health", "similarity", "judged")
+READ = ("clean", "attacked", "excerpt", "sweep", "corrupted", "health", "similarity", "judged")
 """Functions whose artifacts the tables are made of."""
+
+
+def is_read(step: Step) -> bool:
+    """Whether tables are made of a step: of no attack twice."""
+    return step.function in READ and "/examples/" not in step.name and not step.name.endswith(f"/{WHOLE}")
 
 
 def experiment(dataset: str, profile: str) -> list[Step]:
@@ -313,25 +227,27 @@ def experiment(dataset: str, profile: str) -> list[Step]:
         dataset: One of `DATASETS`.
         profile: One of `PROFILES`.
     """
-    digests = {dataset: data.fingerprint(dataset)}
-    steps = [
-        s for model in MODELS for s in model_steps(dataset, model, profile_of(dataset, profile), digests)
-    ]
+    digests, models = {dataset: data.fingerprint(dataset)}, MODELS[dataset]
+    how_much = profile_of(dataset, profile)
+    steps = [s for model in models for s in model_steps(dataset, model, how_much, digests)]
     named = {s.name: s for s in steps}
-    steps += [health_step(dataset, model, profile_of(dataset, profile), named) for model in MODELS]
-    steps += coherence_steps(dataset, profile_of(dataset, profile), steps, digests)
-    named = {s.name: s for s in steps if s.function in READ}
-    params = {"dataset": dataset, "profile": profile, "models": list(MODELS)}
-    return [*steps, step("results", "results", params, named, {})]
+    steps += [health_step(dataset, model, how_much, named) for model in models]
+    steps += coherence_steps(dataset, how_much, named, digests)
+    params = {"dataset": dataset, "profile": profile, "models": list(models)}
+    results = step("results", "results", params, {s.name: s for s in steps if is_read(s)}, {})
+    return [*steps, results, *michels2019_steps(dataset, profile, named, digests)]
 
 
 def shipped_names(dataset: str, profile: str) -> list[str]:
-    """Names of what may ship: all but substitutes, judges and pictures that are not ours to pass on."""
+    """Names of what may ship.
+
+    All but substitutes, judges, what only an excerpt of ships, and pictures that are not ours.
+    """
     pictures = data.spec(dataset).pictures_ship
     found = [
         s
         for s in experiment(dataset, profile)
-        if s.function != "judge" and not s.name.endswith("/substitute")
+        if s.function != "judge" and not s.name.endswith(("/substitute", f"/{WHOLE}")) and not stays(s.name)
     ]
     return [s.name for s in found if pictures or s.function != "reconstructions"]
 
@@ -344,7 +260,7 @@ def bundle_facts(dataset: str, profile: str) -> dict[str, Any]:
     return {
         "dataset": dataset,
         "profile": profile,
-        "models": list(MODELS),
+        "models": list(MODELS[dataset]),
         "size": profile_of(dataset, profile).size,
         "device": describe(device()),
         "data_copy": local.copy,

@@ -14,10 +14,18 @@ from core.detectors import ReconstructionDetector
 from core.images import LEVELS, from_uint8, to_uint8
 from core.metrics import rate, succeeded, success_rate, undetected_rate
 from core.models import ReconstructingNet, build
+from core.models.packing import pack
 from core.runtime import configure, describe, device, gradient_precision
 from core.selection import Rows, select
 from core.training import Adversary, Recipe, train
 from precompute.artifact import Artifact
+from precompute.embedding import embed
+from precompute.excerpts import excerpt
+from precompute.loading import load_model
+from precompute.michels2019_tables import michels2019_results
+from precompute.minimum import adversarial, minimum, transfer
+from precompute.readings import readings
+from precompute.universal import universal, universal_transfer
 from precompute.work import Job, Outcome, StepFunction
 
 SHARD = 50
@@ -26,20 +34,8 @@ SHARD = 50
 FPR = 0.05
 
 
-def load_model(params: Mapping[str, Any], weights: Artifact) -> ReconstructingNet:
-    """The shipped float16 weights as a float32 model on the device, ready to be attacked."""
-    configure()
-    shape = data.spec(params["dataset"]).shape
-    model = build(params["model"], shape, size=params["size"])
-    model.load_state_dict({name: tensor.float() for name, tensor in weights.tensors.items()})
-    model.to(device=device(), memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue] - torch's own
-    model.eval().requires_grad_(False)
-    assert isinstance(model, ReconstructingNet)
-    return model
-
-
 def weights(params: dict[str, Any], inputs: dict[str, Artifact], job: Job) -> Outcome:
-    """Train one model; its weights leave as float16, and everything else is computed with exactly those."""
+    """Train one model; its weights leave packed, and everything else is computed with exactly those."""
     configure()
     dataset = data.load(params["dataset"])
     recipe = Recipe(**params["recipe"])
@@ -64,7 +60,7 @@ def weights(params: dict[str, Any], inputs: dict[str, Artifact], job: Job) -> Ou
         "seconds": sum(epoch["seconds"] for epoch in history.epochs),
         "device": describe(device()),
     }
-    return Outcome({name: t.half() for name, t in model.cpu().state_dict().items()}, facts=facts)
+    return Outcome(pack(model.cpu().state_dict(), params.get("bits")), facts=facts)
 
 
 def clean(params: dict[str, Any], inputs: dict[str, Artifact], job: Job) -> Outcome:
@@ -83,7 +79,7 @@ def clean(params: dict[str, Any], inputs: dict[str, Artifact], job: Job) -> Outc
     }
     job.progress(2, 3, "distances by class")
     if model.conditional:
-        tensors["test_class_distance"] = detector.class_scores(test).cpu()
+        tensors["test_class_distance"] = detector.class_scores(test[: params.get("by_class")]).cpu()
     threshold = detector.calibrate(tensors["validation_distance"], FPR)
     wrong = rate(prediction != dataset.test.labels)
     facts = {"threshold": threshold, "fpr": FPR, "error_rate": wrong.value, "errors": wrong.k, "n": wrong.n}
@@ -374,6 +370,7 @@ STEPS = {
     "weights": StepFunction(weights, 1, gpu=True),
     "clean": StepFunction(clean, 1, gpu=True),
     "attacked": StepFunction(attacked, 1, gpu=True),
+    "excerpt": StepFunction(excerpt, 1),
     "sweep": StepFunction(sweep, 1, gpu=True),
     "corrupted": StepFunction(corrupted, 1, gpu=True),
     "health": StepFunction(health, 1, gpu=True),
@@ -382,4 +379,12 @@ STEPS = {
     "similarity": StepFunction(similarity, 1),
     "judged": StepFunction(judged, 1),
     "results": StepFunction(results, 1),
+    "readings": StepFunction(readings, 1, gpu=True),
+    "universal": StepFunction(universal, 1, gpu=True),
+    "universal_transfer": StepFunction(universal_transfer, 1, gpu=True),
+    "adversarial": StepFunction(adversarial, 1, gpu=True),
+    "minimum": StepFunction(minimum, 1),
+    "transfer": StepFunction(transfer, 1, gpu=True),
+    "embedding": StepFunction(embed, 1),
+    "michels2019": StepFunction(michels2019_results, 1),
 }

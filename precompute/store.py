@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     import pandas
     import torch
 
-__all__ = ["Artifact", "Bundle", "CorruptArtifact", "MissingArtifact", "Store", "default_url"]
+__all__ = ["BEST_FIRST", "Artifact", "Bundle", "CorruptArtifact", "MissingArtifact", "Store", "default_url"]
 
 SHIPPED = Path(__file__).resolve().parents[1] / "assets" / "bundles"
 _T = TypeVar("_T")

@@ -1,6 +1,6 @@
 """What pages let people choose: model, attack, target; classes to filter by."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import fields
 from typing import Any
 
@@ -11,7 +11,7 @@ from app.ui.controls import attack_controls, follow_default
 from app.ui.scene import ANY
 from core.attacks import ATTACK_TITLES, ATTACKS, MINIMUM_NORM, Attack
 from core.data import DatasetSpec
-from core.models import TITLES
+from core.models import TITLES, UNCONDITIONAL
 from precompute.store import Bundle
 
 MAIN = ("epsilon", "beta", "step_size", "steps", "searches", "max_step")
@@ -36,6 +36,7 @@ def choose_model(found: Bundle) -> str:
     """One of the bundle's models."""
     names = state.model_names(found)
     url.check_choice("model", [TITLES[name] for name in names], "Model")
+    url.keep_possible("model", names)
     return st.segmented_control(
         "Model",
         names,
@@ -44,8 +45,18 @@ def choose_model(found: Bundle) -> str:
         format_func=TITLES.__getitem__,
         key="model",
         bind="query-params",
-        help="CapsNet and CNN+CR rebuild the image from the winning class alone, CNN+R from all classes.",
+        help=rebuilding_words(names),
     )
+
+
+def rebuilding_words(models: Sequence[str]) -> str:
+    """Which models rebuild from what: "CapsNet and CNN+CR from the winning class alone, ..."."""
+    groups = {
+        "the winning class alone": [TITLES[m] for m in models if m not in UNCONDITIONAL],
+        "all classes": [TITLES[m] for m in models if m in UNCONDITIONAL],
+    }
+    parts = [f"from {what}: {' and '.join(titles)}" for what, titles in groups.items() if titles]
+    return f"The image is rebuilt {'; '.join(parts)}."
 
 
 def choose_attack(spec: DatasetSpec, found: Bundle, model: str) -> tuple[Attack, int]:

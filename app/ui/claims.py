@@ -18,6 +18,8 @@ VERDICTS: dict[Verdict, tuple[str, str]] = {
 }
 """Mark and colour, in the order in which they are counted."""
 WORDS = {**TITLES, **NAMES, **MEASURES, "black_box": "black box"}
+SHARES = ("rates", "fpr", "judges")
+"""Tables whose values are shares."""
 SHOWN = 3
 """Comparisons that are shown at once; more are behind a line that opens."""
 
@@ -70,7 +72,7 @@ def _comparison(compared: Compared, finding: Finding) -> str:
 
 def _side(side: Side, finding: Finding) -> str:
     """ "<b>CapsNet</b> 3.0 % (1.0–8.5 %, n = 120)"; of a constant its value."""
-    share = finding.claim.table != "coherence"
+    share = finding.claim.table in SHARES
     value = f"{100 * side.value:.1f} %" if share else f"{side.value:.2f}"
     if side.n is None:
         return value

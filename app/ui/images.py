@@ -37,22 +37,24 @@ def png(image: Tensor) -> bytes:
     return _encode(array)
 
 
-def perturbation_png(delta: Tensor, gain: float) -> bytes:
+def perturbation_png(delta: Tensor, gain: float, *, small: bool = False) -> bytes:
     """A perturbation as PNG: blue is darker, white unchanged, red brighter; colour images around grey.
 
     Args:
         delta: (C, H, W), floats in pixel units or integers in units of 1/255.
         gain: Factor by which it is magnified; a change of 1 / gain has the full colour.
+        small: With few colours, and packed well: for thumbnails by the hundred.
     """
     change = delta.detach().cpu()
     change = (change.float() if change.is_floating_point() else change.float() / 255) * gain
     array = change.clamp(-1, 1).numpy()
     if array.shape[0] == 3:
-        return _encode(np.round((array.transpose(1, 2, 0) + 1) * 127.5).astype(np.uint8))
+        return _encode(np.round((array.transpose(1, 2, 0) + 1) * 127.5).astype(np.uint8), small=small)
     place = (array.mean(0) + 1) / 2 * (len(_STOPS) - 1)
     low = np.clip(place.astype(int), 0, len(_STOPS) - 2)
     part = (place - low)[..., None]
-    return _encode(np.round(_STOPS[low] * (1 - part) + _STOPS[low + 1] * part).astype(np.uint8))
+    colours = np.round(_STOPS[low] * (1 - part) + _STOPS[low + 1] * part).astype(np.uint8)
+    return _encode(colours, small=small)
 
 
 def contact_sheet(images: Sequence[Tensor], columns: int, scale: int = 1, gap: int = 2) -> bytes:
@@ -85,8 +87,11 @@ def data_uri(data: bytes) -> str:
     return "data:image/png;base64," + base64.b64encode(data).decode("ascii")
 
 
-def _encode(array: np.ndarray) -> bytes:
+def _encode(array: np.ndarray, *, small: bool = False) -> bytes:
     buffer = io.BytesIO()
+    if small:
+        Image.fromarray(array).quantize(16).save(buffer, "PNG", optimize=True)
+        return buffer.getvalue()
     # Fast rather than small: pictures of a running attack are made many times a second.
     Image.fromarray(array).save(buffer, "PNG", compress_level=1)
     return buffer.getvalue()

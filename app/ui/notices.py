@@ -6,8 +6,8 @@ from contextlib import contextmanager
 import streamlit as st
 
 from core import data
-from core.data import SPECS, DataError, DownloadProgress
-from precompute.store import CorruptArtifact, MissingArtifact
+from core.data import SPECS, DataError, Dataset, DownloadProgress
+from precompute.store import Bundle, CorruptArtifact, MissingArtifact
 
 
 @contextmanager
@@ -29,6 +29,18 @@ def missing_bundle(dataset: str) -> None:
         )
         st.code(f"python -m precompute build {dataset} --profile demo", language="bash")
         st.caption("`--profile smoke` takes seconds and is good for a try. Reload this page when it is done.")
+
+
+def other_copy(bundle: Bundle, local: Dataset) -> None:
+    """Say that results are about other images than the local copy's, and how to get results about those."""
+    title = local.spec.title
+    with st.container(border=True):
+        st.markdown(
+            f"**These results are about another copy of {title} than yours**, so that their pictures cannot "
+            f"be shown. Computed on: {bundle.facts.get('data_copy', 'unknown')}. Yours: {local.copy}. "
+            "One command computes them on your copy:"
+        )
+        st.code(f"python -m precompute build {bundle.dataset} --profile {bundle.profile}", language="bash")
 
 
 def offer_download(dataset: str) -> None:

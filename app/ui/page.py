@@ -1,5 +1,6 @@
 """What pages of cached results start with: the bundle, the data set where there is a copy, the threshold."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +13,9 @@ from core.data import SPECS, Dataset, DatasetSpec
 from core.models import TITLES
 from precompute.store import Bundle
 
+MICHELS2019 = ("digits", "mnist", "fashion_mnist")
+"""Data sets for which the results of michels2019 are computed."""
+
 
 @dataclass(frozen=True)
 class Opened:
@@ -19,7 +23,7 @@ class Opened:
 
     Attributes:
         spec: Of the chosen data set.
-        dataset: The data set, or None without a local copy.
+        dataset: The data set, or None without a local copy of the images that the results are about.
         bundle: The results.
         models: Names of the models that have what the page needs.
         fpr: The false-positive rate chosen in the sidebar.
@@ -30,6 +34,15 @@ class Opened:
     bundle: Bundle
     models: tuple[str, ...]
     fpr: float
+
+    def offer_pictures(self) -> None:
+        """Where there are no pictures, say why and what to do."""
+        if self.dataset is None:
+            local = state.dataset(self.spec.name)
+            if local is None:
+                notices.offer_download(self.spec.name)
+            else:
+                notices.other_copy(self.bundle, local)
 
     def clean(self, model: str) -> Clean:
         """The clean distances of a model."""
@@ -64,6 +77,44 @@ def open_page(title: str, intro: str, *, needs: str) -> Opened:
         needs: Name of the artifact that a model must have.
     Raises: MissingArtifact, CorruptArtifact, DataError.
     """
+    bundle = _open_bundle(title, intro)
+    models = tuple(m for m in TITLES if f"{m}/{needs}" in bundle and f"{m}/clean" in bundle)
+    if not models:
+        first = next(iter(bundle.facts.get("models", ())), "capsnet")
+        bundle.load(f"{first}/{needs}", only=())  # says what is missing and how to build it
+    return _opened(bundle, models)
+
+
+def open_michels2019(title: str, intro: str, *, needs: Sequence[str], what: str) -> Opened:
+    """Draw the head of a page about results of michels2019; where there are none, say so and end the page.
+
+    Args:
+        intro: What one sees and what to try, a sentence or two.
+        needs: Names of the artifacts that there must be.
+        what: What they are, for the sentence that says that they are missing.
+    Raises: CorruptArtifact, DataError.
+    """
+    bundle = _open_bundle(title, intro)
+    if any(name not in bundle for name in needs):
+        of, command = SPECS[bundle.dataset].title, build_command(bundle.dataset, bundle.profile)
+        titles = [SPECS[name].title for name in MICHELS2019]
+        st.info(
+            f"This bundle of {of} has no {what} yet; to have them, run `{command}`."
+            if bundle.dataset in MICHELS2019
+            else f"There are no {what} for {of}; choose {', '.join(titles[:-1])} or {titles[-1]}.",
+            icon=":material/info:",
+        )
+        st.stop()
+    return _opened(bundle, ())
+
+
+def build_command(dataset: str, profile: str) -> str:
+    """The command that builds a bundle, or what is missing of it."""
+    return f"python -m precompute build {dataset} --profile {profile}"
+
+
+def _open_bundle(title: str, intro: str) -> Bundle:
+    """The head of a page, and the bundle; without one the page ends with how to get it."""
     st.title(title, anchor=False)
     st.markdown(intro)
     name = state.dataset_name()
@@ -71,7 +122,9 @@ def open_page(title: str, intro: str, *, needs: str) -> Opened:
     if bundle is None:
         notices.missing_bundle(name)
         st.stop()
-    models = tuple(m for m in TITLES if f"{m}/{needs}" in bundle and f"{m}/clean" in bundle)
-    if not models:
-        bundle.load(f"capsnet/{needs}", only=())  # says what is missing and how to build it
-    return Opened(SPECS[name], state.dataset(name), bundle, models, state.fpr())
+    return bundle
+
+
+def _opened(bundle: Bundle, models: tuple[str, ...]) -> Opened:
+    local = state.dataset(bundle.dataset)
+    return Opened(SPECS[bundle.dataset], local if state.fits(bundle) else None, bundle, models, state.fpr())

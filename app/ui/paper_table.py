@@ -29,6 +29,7 @@ class PaperTable:
     def html(self) -> str:
         """The table with its notes."""
         above = "".join(f'<th colspan="3" scope="colgroup">{escape(model)}</th>' for model in self.models)
+        unit = next((escape(number.unit) for number in _numbers(self.sections)), "")
         heads = "".join(f'<th scope="col">{head}</th>' for head in HEADS) * len(self.models)
         body = "".join(self._section(section) for section in self.sections)
         notes = "".join(
@@ -36,7 +37,8 @@ class PaperTable:
         )
         return (
             f'<div class="cp-scroll" tabindex="0"><table class="cp-table"><thead>'
-            f'<tr><th colspan="2"></th>{above}</tr><tr><th colspan="2" scope="col">%</th>{heads}</tr></thead>'
+            f'<tr><th colspan="2"></th>{above}</tr>'
+            f'<tr><th colspan="2" scope="col">{unit}</th>{heads}</tr></thead>'
             f"{body}</table></div>" + (f'<ul class="cp-notes">{notes}</ul>' if notes else "")
         )
 
@@ -68,22 +70,23 @@ class PaperTable:
         number = line.numbers.get(model)
         if number is None:
             return '<td class="cp-model"></td><td></td><td></td>'
-        published = f'<td class="cp-model">{number.published:.1f}</td>'
+        published = f'<td class="cp-model">{_published(number)}</td>'
         words = escape(number.words)
-        if number.ours is None or number.n is None:
+        if number.ours is None or number.low is None or number.high is None:
             note = letter(self.reasons.index(number.reason)) if number.reason else ""
             return f'{published}<td class="cp-none" colspan="2" title="{words}">none <sup>{note}</sup></td>'
         warning = escape(self.warn(line.rows[model]))
         sign = f'<small class="cp-warning">⚠ {warning}</small>' if warning else ""
         return (
-            f'{published}<td title="{words}"><b>{number.ours:.1f}</b>{sign}'
-            f"<small>{number.low:.1f}–{number.high:.1f}</small><small>n = {number.n:,}</small></td>"
+            f'{published}<td title="{words}"><b>{number.text(number.ours)}</b>{sign}'
+            f"<small>{number.text(number.low)}–{number.text(number.high)}</small>"
+            f"<small>n = {number.n or 0:,}</small></td>"
             f"<td>{difference(number)}</td>"
         )
 
 
 def difference(number: Beside) -> str:
-    """Ours less the published number in points, with a mark: within our interval, above or below it."""
+    """Ours less the published number, with a mark: within our interval, above or below it."""
     assert number.difference is not None
     if number.within:
         mark, kind, told = "≈", "cp-within", "the published number lies in our interval"
@@ -91,9 +94,14 @@ def difference(number: Beside) -> str:
         mark, kind, told = "▲", "cp-beyond", "ours is higher"
     else:
         mark, kind, told = "▼", "cp-beyond", "ours is lower"
-    value = f"{number.difference:+.1f}".replace("-", "−")
+    value = f"{number.difference:+.{number.digits}f}".replace("-", "−")
     sign = f'<span role="img" aria-label="{told}">{mark}</span>'
     return f'<span class="{kind}" title="{told}">{sign} {value}</span>'
+
+
+def _published(number: Beside) -> str:
+    """A published number, with a decimal at least and all that the paper has."""
+    return max(f"{number.published:.1f}", f"{number.published:g}", key=len)
 
 
 def letter(number: int) -> str:

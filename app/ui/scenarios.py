@@ -29,7 +29,6 @@ class Scenario:
     title: str
     about: str
     promise: str
-    model: str = "capsnet"
     attack: str = "r-pgd"
     source: int = 3
     target: int | None = 8
@@ -63,8 +62,12 @@ SCENARIOS = (
 )
 
 
-def show_scenarios(dataset: Dataset) -> None:
-    """A button for each scenario; it sets the controls, and with them the address."""
+def show_scenarios(dataset: Dataset, model: str) -> None:
+    """A button for each scenario; it sets the controls, and with them the address.
+
+    Args:
+        model: The capsule network that they are about.
+    """
     with st.container(horizontal=True, gap="xsmall", vertical_alignment="center"):
         st.caption("Try:", width="content")
         for scenario in SCENARIOS:
@@ -73,15 +76,15 @@ def show_scenarios(dataset: Dataset) -> None:
                 help=scenario.about,
                 key=f"scenario-{scenario.title}",
                 on_click=apply,
-                args=(scenario, dataset),
+                args=(scenario, dataset, model),
             )
 
 
-def apply(scenario: Scenario, dataset: Dataset) -> None:
+def apply(scenario: Scenario, dataset: Dataset, model: str) -> None:
     """Set the controls to a scenario."""
     spec = dataset.spec
     settings: dict[str, Any] = {
-        "model": scenario.model,
+        "model": model,
         "attack": scenario.attack,
         "image": default_image(dataset, scenario.source),
         "target": every(spec.classes) if scenario.target is None else spec.classes[scenario.target],

@@ -6,6 +6,7 @@ from html import escape
 from pathlib import Path
 
 import streamlit as st
+import torch
 
 from app import results
 from app.results import Attacked
@@ -13,6 +14,7 @@ from app.ui.images import data_uri, perturbation_png, png
 from app.ui.verdict import COLOURS, MARKS, TITLES, Outcome, Verdict
 from core.data import Dataset, DatasetSpec
 from core.images import LEVELS
+from core.kept import perturbations
 from precompute.store import Bundle
 
 STYLE = Path(__file__).resolve().parents[2] / "assets" / "theme" / "tiles.css"
@@ -49,13 +51,25 @@ def make_tiles(
     rows: Sequence[int],
     threshold: float,
 ) -> list[Tile]:
-    """Tiles of some rows of an attack; without a local copy of the data set, of the perturbation alone."""
+    """Tiles of some rows of an attack; without a local copy of the data set, of the perturbation alone.
+
+    Raises: ValueError: when the perturbation of a row was not kept.
+    """
     pictures = _pictures(attack.key, tuple(rows), dataset is not None, bundle, dataset, attack)
     gain = _gain(attack)
     return [
         Tile(attack.title, int(attack.index[row]), attack.verdict(row, threshold, spec.classes), shown, gain)
         for row, shown in zip(rows, pictures, strict=True)
     ]
+
+
+def kept_words(shown: int, count: int) -> str:
+    """Why not all attacks that are counted have pictures."""
+    few = f"{shown:,}" if shown else "None"
+    return (
+        f"{few} of these {count:,} attacks have pictures: the changes to a few images alone are stored. The "
+        "numbers count all."
+    )
 
 
 def grid(tiles: Sequence[Tile], show: Sequence[str], *, name_models: bool, columns: int | None = None) -> str:
@@ -183,8 +197,9 @@ def _pictures(
     gain = _gain(_attack)
     found: list[dict[str, str]] = [{} for _ in rows]
     if _attack.perturbation is not None:
-        for row, shown in zip(rows, found, strict=True):
-            shown[PERTURBATION] = data_uri(perturbation_png(_attack.perturbation[row], gain))
+        deltas = perturbations(_attack.tensors, torch.tensor(rows, dtype=torch.long))
+        for delta, shown in zip(deltas, found, strict=True):
+            shown[PERTURBATION] = data_uri(perturbation_png(delta, gain))
     if local and _dataset is not None:
         attacked = results.x_adv(_dataset, _attack, rows)
         rebuilt = results.reconstructions(_bundle, _dataset, _attack, rows)

@@ -19,8 +19,7 @@ from core.data import Dataset
 from core.figures.logits import answer_bars, answer_table
 from core.images import LEVELS
 from core.models import TITLES
-from precompute.artifact import Artifact
-from precompute.store import Bundle
+from precompute.store import Artifact, Bundle
 
 STRENGTH = 2.0
 """Of the slider's end: so many times the perturbation that was found."""

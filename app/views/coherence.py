@@ -42,6 +42,7 @@ def choose(page: Opened) -> tuple[str, str, Pair]:
     """Model, measure of similarity and pair of classes."""
     titles = [TITLES[model] for model in page.models]
     url.check_choice("whose", titles, "Model")
+    url.keep_possible("whose", page.models)
     url.check_choice("alike", list(SHORT.values()), "Similarity by")
     with st.container(horizontal=True, gap="medium", vertical_alignment="bottom"):
         model = st.segmented_control(
@@ -218,14 +219,14 @@ def show_examples(page: Opened, attack: Attacked, found: Judged, pair: Pair) -> 
         hits = votes == wished
         with column:
             st.markdown(f"**{title}**: {in_words(Rate(int(hits.sum()), len(hits)))}")
-            rows = spaced(found.row[wanted][hits].tolist(), count)
+            rows = spaced(attack.pictured(found.row[wanted][hits].tolist()), count)
             if rows:
                 made = tiles.make_tiles(
                     page.bundle, page.spec, page.dataset, attack, rows, page.threshold(attack.model)
                 )
                 st.html(tiles.grid(made, show, name_models=False))
             else:
-                st.caption("There is none.")
+                st.caption("Of none of them are pictures kept." if hits.any() else "There is none.")
 
 
 def spaced(rows: list[int], count: int) -> list[int]:
@@ -257,8 +258,7 @@ def main() -> None:
     if complete:
         compare_models(page, measure)
         records = show_judges(page)
-        if page.dataset is None:
-            notices.offer_download(page.spec.name)
+        page.offer_pictures()
         undetected = coherence.judged(page.bundle, model).undetected(attack, page.threshold(model))
         show_examples(page, attack, undetected, pair)
         if records:

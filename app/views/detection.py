@@ -22,7 +22,7 @@ from core.figures.distances import (
     histogram,
 )
 from core.figures.style import CLEAN_COLOUR, GREY, OUTCOME_COLOURS, Record, in_words
-from core.models import TITLES
+from core.models import TITLES, UNCONDITIONAL
 
 INTRO = """
 A network that rebuilds its input can notice an attack: what it *sees* is not what is *there*. An image is
@@ -45,6 +45,7 @@ def attack_title(name: str) -> str:
 def choose_attack(page: Opened) -> str:
     names = results.attack_names(page.bundle, page.models)
     url.check_choice("method", [attack_title(name) for name in names], "Attack")
+    url.keep_possible("method", names)
     return st.selectbox(
         "Attack",
         names,
@@ -189,14 +190,18 @@ def show_classes(page: Opened) -> list[Record]:
         "A clean image is rebuilt well from the group of **its own class** and badly from any other. An "
         "attack that makes another class win is therefore rebuilt badly, unless it makes the picture suit "
         "that class. "
-        + ("CNN+R is missing here: it rebuilds from all classes at once." if "cnn_r" in page.models else "")
+        + " ".join(
+            f"{TITLES[model]} is missing here: it rebuilds from all classes at once."
+            for model in page.models
+            if model in UNCONDITIONAL
+        )
     )
     rows: list[Record] = []
     parts: dict[str, dict[str, torch.Tensor]] = {}
     for model in models:
         clean = page.clean(model)
         assert clean.by_class is not None
-        parts[model] = by_class(clean.by_class, clean.label)
+        parts[model] = by_class(clean.by_class, clean.label[: len(clean.by_class)])
     edges = common_edges([part for groups in parts.values() for part in groups.values()])
     bars = {model: histogram(groups, edges) for model, groups in parts.items()}
     highest = 1.08 * max(bar.share for found in bars.values() for bar in found)
@@ -216,7 +221,8 @@ def show_classes(page: Opened) -> list[Record]:
         )
         with column:
             show_chart(chart, words)
-            count = len(page.clean(model).test)
+            found = page.clean(model).by_class
+            count = 0 if found is None else len(found)
             st.caption(
                 f"{count:,} clean test images; median {own:.2f} from their own class, {other:.2f} from "
                 "others."

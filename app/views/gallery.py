@@ -64,6 +64,7 @@ def choose_what(page: Opened) -> tuple[tuple[str, ...], Outcome | None]:
     titles = [EVERY, *(MODEL_TITLES[model] for model in page.models)]
     outcomes = [EVERY, *TITLES.values()]
     url.check_choice("models", titles, "Model")
+    url.keep_possible("models", titles)
     url.check_choice("outcome", outcomes, "Outcome")
     title = st.segmented_control(
         "Model",
@@ -152,6 +153,15 @@ def candidates(page: Opened, choice: Choice) -> list[Item]:
     return items
 
 
+def with_pictures(items: list[Item]) -> list[Item]:
+    """Those whose perturbation was kept."""
+    kept = {
+        attack.model: set(attack.pictured(range(len(attack.label))))
+        for attack in {item.attack.model: item.attack for item in items}.values()
+    }
+    return [item for item in items if item.row in kept[item.attack.model]]
+
+
 def count_words(items: list[Item]) -> str:
     """How the attacks that match ended."""
     worked = sum(item.outcome in (Outcome.UNDETECTED, Outcome.FLAGGED) for item in items)
@@ -200,8 +210,7 @@ def main() -> None:
     page = open_page("Gallery", INTRO, needs="matrix")
     choice = choose(page)
     url.show_corrections()
-    if page.dataset is None:
-        notices.offer_download(page.spec.name)
+    page.offer_pictures()
     every = candidates(page, choice)
     if choice.source is not None and choice.source == choice.target:
         st.info(
@@ -209,7 +218,8 @@ def main() -> None:
         )
         st.stop()
     items = [item for item in every if choice.outcome in (None, item.outcome)]
-    pages = max(1, -(-len(items) // choice.per_page))
+    pictured = with_pictures(items)
+    pages = max(1, -(-len(pictured) // choice.per_page))
     if st.session_state.get("page", 1) > pages:
         first_page()
     words, turner = st.columns([3, 2], vertical_alignment="center")
@@ -220,13 +230,15 @@ def main() -> None:
     with turner.container(horizontal_alignment="right"):
         number = st.pagination(pages, key="page", bind="query-params")
     st.html(tiles.colour_key())
-    shown = items[(number - 1) * choice.per_page : number * choice.per_page]
+    if len(pictured) < len(items):
+        st.caption(tiles.kept_words(len(pictured), len(items)))
+    shown = pictured[(number - 1) * choice.per_page : number * choice.per_page]
     if shown:
         several = len(choice.models)
         # One line for one image and target, as long as models take turns.
         columns = several if several > 1 and choice.order == BY_IMAGE and choice.outcome is None else None
         st.html(tiles.grid(page_tiles(page, shown), choice.show, name_models=several > 1, columns=columns))
-    else:
+    elif not items:
         st.info("No attack ended like this. Choose another outcome, or more classes.", icon=":material/info:")
     offer_csv(
         f"All {len(items):,} as CSV", partial(records, page, items), f"{page.spec.name}-gallery", page.about

@@ -44,7 +44,7 @@ def main() -> None:
     if dataset is None:
         notices.offer_download(name)
         return
-    show_scenarios(dataset)
+    show_scenarios(dataset, state.model_names(found)[0])
     with st.sidebar:
         model = choose_model(found)
         attack, seed = choose_attack(dataset.spec, found, model)

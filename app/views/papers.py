@@ -33,6 +33,7 @@ from core.papers import (
     layout,
     published,
     report_rows,
+    results_name,
     table_drawing,
 )
 from precompute.store import Bundle
@@ -142,7 +143,7 @@ def show_table(paper: Paper, table: Table, rows: list[dict[str, Any]], bundles: 
     st.caption(
         f"{len(known)} of {len(chosen)} numbers have ours, under the {profiles}; of {inside} the "
         "published one lies in our 95 % interval. **≈** within it, **▲** ours is higher, **▼** ours is "
-        "lower, in points."
+        "lower."
     )
     note = published(paper.name)["notes"].get(table.number)
     if note:
@@ -196,7 +197,7 @@ def main() -> None:
         st.stop()
     results = Results(Cached(bundle) for bundle in bundles)
     if part == CLAIMS:
-        keys = tuple(bundle.names.get("results", "") for bundle in bundles)
+        keys = tuple(bundle.names.get(results_name(paper.name), "") for bundle in bundles)
         show_claims(paper, tested(paper.name, keys, results))
     elif part == TABLES:
         number = choose_number("Table", [table.number for table in paper.tables])

@@ -25,8 +25,8 @@ MEASURES = {
     SUCCESS: "Share of all attacked images that the network reads as the target.",
     UNDETECTED: "Share of all attacked images that are read as the target *and* that the detector lets pass.",
 }
-# Pairs to begin with where it is not 3 and 8: a shirt and a T-shirt.
-USUAL = {SPECS["fashion_mnist"].classes: (6, 0)}
+# Pairs to begin with where it is not 3 and 8: a shirt and a T-shirt, a cat and a dog.
+USUAL = {SPECS["fashion_mnist"].classes: (6, 0), SPECS["cifar10"].classes: (3, 5)}
 STYLES = {"Boxes": "boxes", "Colours": "colour"}
 
 
@@ -157,11 +157,16 @@ def show_pair(page: Opened, attacks: list[Attacked], pair: tuple[int, int]) -> N
         return
     columns: dict[str, list[tiles.Tile]] = {}
     notes: dict[str, str] = {}
+    shown = [
+        image
+        for image in common
+        if all(attack.pictured([rows[image]]) for attack, rows in zip(attacks, found, strict=True))
+    ]
     for attack, rows in zip(attacks, found, strict=True):
         chosen = [rows[image] for image in common]
         threshold = page.threshold(attack.model)
         columns[attack.title] = tiles.make_tiles(
-            page.bundle, page.spec, page.dataset, attack, chosen, threshold
+            page.bundle, page.spec, page.dataset, attack, [rows[image] for image in shown], threshold
         )
         worked = rate(attack.worked[chosen])
         missed = rate(attack.undetected(threshold)[chosen])
@@ -173,6 +178,8 @@ def show_pair(page: Opened, attacks: list[Attacked], pair: tuple[int, int]) -> N
         )
         notes[attack.title] += f" ⚠ {warned}" if warned else ""
     st.html(tiles.comparison(columns, MODEL_COLOURS, notes))
+    if len(shown) < len(common):
+        st.caption(tiles.kept_words(len(shown), len(common)))
     with st.container(horizontal=True, gap="medium"):
         st.page_link(
             "views/gallery.py",
@@ -202,8 +209,7 @@ def main() -> None:
             cells = show_matrix(page, attack, measure, style, pair)
         threshold = {"model": attack.title, "fpr": page.fpr, "threshold": page.threshold(attack.model)}
         records += [{"measure": measure, **threshold, **cell.record()} for cell in cells]
-    if page.dataset is None:
-        notices.offer_download(page.spec.name)
+    page.offer_pictures()
     show_pair(page, attacks, pair)
     offer_csv(f"{measure}s (CSV)", lambda: records, f"{page.spec.name}-matrix", page.about)
     status_line(

@@ -2,9 +2,11 @@
 
 from core.claims.claim import Claim, Compared, Finding, Verdict, evaluate, holm
 from core.claims.comparisons import Below, Positive, Side, Under, rate_below
+from core.claims.michels2019 import MICHELS2019
 from core.claims.qin2020 import QIN2020
 
 __all__ = [
+    "MICHELS2019",
     "QIN2020",
     "Below",
     "Claim",

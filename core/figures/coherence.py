@@ -204,6 +204,7 @@ def estimate_chart(
     *,
     axis_format: str = ".1f",
     row_height: int = 26,
+    key_columns: int | None = None,
 ) -> alt.LayerChart:
     """Figures with their intervals, one line a model within each row.
 
@@ -214,6 +215,7 @@ def estimate_chart(
         domain: Ends of the axis.
         axis_format: Of its numbers.
         row_height: Of one model's line, in pixels.
+        key_columns: Of the legend, where one line may not have room for all models; 0 for no legend.
     """
     titles = list(dict.fromkeys(e.model for e in estimates))
     rows = list(dict.fromkeys(e.row for e in estimates))
@@ -233,14 +235,14 @@ def estimate_chart(
             x2=alt.X2("high:Q"),
             y=y,
             yOffset=offset,
-            color=model_colour(titles),
+            color=model_colour(titles, key_columns),
         ),
         dots.encode(
             x=alt.X("value:Q", scale=scale),
             y=y,
             yOffset=offset,
-            color=model_colour(titles),
-            shape=model_shape(titles),
+            color=model_colour(titles, key_columns),
+            shape=model_shape(titles, key_columns),
             tooltip=[
                 alt.Tooltip("model:N", title="Model"),
                 alt.Tooltip("row:N", title="Measured by"),

@@ -1,7 +1,7 @@
 """Published numbers and ours side by side, as rows and as a chart."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import altair as alt
@@ -11,17 +11,18 @@ from core.figures.style import GREY, Record, heading, inline, model_colour, mode
 
 @dataclass(frozen=True)
 class Beside:
-    """A published number and ours; all of them in percent.
+    """A published number and ours, in one unit.
 
     Attributes:
         table: Number of the paper's table.
         row: What the number is about, but for the model and the metric.
         model: The model's title.
-        metric: error_rate, success_rate or undetected_rate.
+        metric: By its name in the results.
         published: The paper's number.
         ours, low, high, n: Ours with its 95 % interval; None where there is none.
         profile: Under which ours was computed.
         reason: Why there is none of ours.
+        unit: "%", or another.
     """
 
     table: str
@@ -35,10 +36,11 @@ class Beside:
     n: int | None
     profile: str | None
     reason: str | None
+    unit: str = "%"
 
     @property
     def difference(self) -> float | None:
-        """Ours less the published number, in points."""
+        """Ours less the published number: in points, where the unit is percent."""
         return None if self.ours is None else self.ours - self.published
 
     @property
@@ -51,13 +53,37 @@ class Beside:
     @property
     def words(self) -> str:
         """Both numbers in words."""
-        about = f"{self.model}, {self.row}: published {self.published:g} %"
+        about = f"{self.model}, {self.row}: published {self.published:g}{self.sign}"
         if self.ours is None:
             return f"{about}; ours missing: {self.reason}"
+        assert self.low is not None
+        assert self.high is not None
+        interval = f"{self.text(self.low)}–{self.text(self.high)}{self.sign}"
         return (
-            f"{about}, ours {self.ours:.1f} % ({self.low:.1f}–{self.high:.1f} %, n = {self.n:,}), "
-            f"difference {self.difference:+.1f} points"
+            f"{about}, ours {self.text(self.ours)}{self.sign} ({interval}, n = {self.n:,}), "
+            f"difference {self.difference_words}"
         )
+
+    @property
+    def difference_words(self) -> str:
+        """The difference with its sign and unit; empty where there is none."""
+        if self.difference is None:
+            return ""
+        return f"{self.difference:+.{self.digits}f}{' points' if self.unit == '%' else ''}"
+
+    @property
+    def sign(self) -> str:
+        """The unit behind a number; lengths have none."""
+        return " %" if self.unit == "%" else ""
+
+    @property
+    def digits(self) -> int:
+        """Decimals that are shown."""
+        return 1 if self.unit == "%" else 2
+
+    def text(self, value: float) -> str:
+        """A number with as many digits as are shown."""
+        return f"{value:.{self.digits}f}"
 
     def record(self) -> Record:
         """As a row of a table."""
@@ -87,7 +113,8 @@ def beside(
         named = ([title(row["dataset"])] if several or not attack else []) + ([attack] if attack else [])
         figures = (row[name] for name in ("published", "ours", "low", "high", "n", "profile", "reason"))
         model = models.get(row["model"], row["model"])
-        found.append(Beside(row["table"], ", ".join(named), model, row["metric"], *figures))
+        number = Beside(row["table"], ", ".join(named), model, row["metric"], *figures)
+        found.append(replace(number, unit=row.get("unit", "%")))
     return found
 
 
@@ -103,10 +130,13 @@ def beside_chart(numbers: Sequence[Beside], title: str, *, line_height: int = 15
     rows = list(dict.fromkeys(number.row for number in numbers))
     records = [_told(number) for number in numbers]
     ours = alt.Chart(inline(record for record in records if record["ours"] is not None))
+    unit = numbers[0].unit if numbers else "%"
+    # Shares reach to all; lengths have no end of their own.
+    end = 100 if unit == "%" else 1.05 * max(max(n.published, n.high or 0) for n in numbers)
     x = alt.X(
         "published:Q",
-        scale=alt.Scale(domain=[0, 100], nice=False, padding=6),
-        title="%",
+        scale=alt.Scale(domain=[0, end], nice=False, padding=6),
+        title=unit,
         axis=alt.Axis(tickCount=5),
     )
     y = alt.Y(
@@ -151,12 +181,15 @@ def _told(number: Beside) -> Record:
     """A number's record with words for people."""
     ours, difference, origin = "none", "", number.reason or ""
     if number.ours is not None:
-        ours = f"{number.ours:.1f} % ({number.low:.1f}–{number.high:.1f} %)"
-        difference = f"{number.difference:+.1f} points"
+        assert number.low is not None
+        assert number.high is not None
+        interval = f"{number.text(number.low)}–{number.text(number.high)}{number.sign}"
+        ours = f"{number.text(number.ours)}{number.sign} ({interval})"
+        difference = number.difference_words
         origin = f"n = {number.n:,}, {number.profile}"
     return {
         **number.record(),
-        "published_text": f"{number.published:g} %",
+        "published_text": f"{number.published:g}{number.sign}",
         "ours_text": ours,
         "difference_text": difference,
         "origin": origin,

@@ -22,6 +22,8 @@ MODEL_COLOURS = {
     "Deeper CapsNet": "#9A7DE0",
     "CapsNet All": "#8C9A1F",
     "DeepCaps": "#2E7D4F",
+    "Michels ConvNet": "#1B87B8",
+    "Michels CapsNet": "#B3409E",
 }
 """By title, in the order in which models are listed."""
 
@@ -34,6 +36,8 @@ MODEL_SHAPES = {
     "Deeper CapsNet": "cross",
     "CapsNet All": "triangle-right",
     "DeepCaps": "triangle-left",
+    "Michels ConvNet": "diamond",
+    "Michels CapsNet": "circle",
 }
 
 ACCESS_COLOURS = {"white box": "#AA4499", "black box": "#6B7280"}
@@ -109,24 +113,30 @@ def heading(
     )
 
 
-def model_colour(titles: Iterable[str]) -> alt.Color:
+def model_colour(titles: Iterable[str], columns: int | None = None) -> alt.Color:
     """Colour by the field `model`, the same for a model in every figure; explained above the chart.
 
     Args:
         titles: Of the models shown, in order; or what else lines stand for, of `ACCESS_COLOURS`.
+        columns: Of the legend, where one line may not have room for all; 0 for no legend.
     """
     shown, known = list(titles), MODEL_COLOURS | ACCESS_COLOURS
     scale = alt.Scale(domain=shown, range=[known.get(title, GREY) for title in shown])
-    return alt.Color("model:N", scale=scale, legend=_key(), title=None)
+    return alt.Color("model:N", scale=scale, legend=_key(columns), title=None)
 
 
-def model_shape(titles: Iterable[str]) -> alt.Shape:
+def model_shape(titles: Iterable[str], columns: int | None = None) -> alt.Shape:
     """Shape of points by the field `model`, so that colour is not the only difference."""
     shown, known = list(titles), MODEL_SHAPES | ACCESS_SHAPES
     scale = alt.Scale(domain=shown, range=[known.get(title, "cross") for title in shown])
-    return alt.Shape("model:N", scale=scale, legend=_key(), title=None)
+    return alt.Shape("model:N", scale=scale, legend=_key(columns), title=None)
 
 
-def _key() -> alt.Legend:
+def _key(columns: int | None) -> alt.Legend | None:
+    if columns == 0:
+        return None
     # Layers that share a scale must agree on its legend, so that all get this one.
-    return alt.Legend(orient="top", symbolSize=90, symbolOpacity=1, labelFontSize=13, offset=4)
+    key = alt.Legend(orient="top", symbolSize=90, symbolOpacity=1, labelFontSize=13, offset=4)
+    if columns:
+        key.columns = columns
+    return key

@@ -2,7 +2,8 @@
 
 from math import prod
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from core.models.base import Shape
 
@@ -27,6 +28,31 @@ class Decoder(nn.Sequential):
             nn.Linear(second, prod(shape)),
             nn.Sigmoid(),
         )
+
+
+class JoinedDecoder(nn.Module):
+    """Fully connected: two ReLU layers of which both are passed on to a third, and a sigmoid.
+
+    Args:
+        inputs: Numbers given to the decoder for one image.
+        shape: (C, H, W) of the image; what comes out is flat, (B, C * H * W).
+        hidden: Units of the three layers.
+    Source: michels2019's decoder for CIFAR-10; its public code passes the second layer on twice.
+    """
+
+    def __init__(self, inputs: int, shape: Shape, hidden: tuple[int, int, int]) -> None:
+        super().__init__()
+        first, second, third = hidden
+        self.first = nn.Sequential(nn.Linear(inputs, first), nn.ReLU())
+        self.second = nn.Sequential(nn.Linear(first, second), nn.ReLU())
+        self.last = nn.Sequential(
+            nn.Linear(first + second, third), nn.ReLU(), nn.Linear(third, prod(shape)), nn.Sigmoid()
+        )
+
+    def forward(self, poses: Tensor) -> Tensor:
+        """Numbers (B, inputs) to images (B, C * H * W)."""
+        first = self.first(poses)
+        return self.last(torch.cat([first, self.second(first)], 1))
 
 
 class DeconvDecoder(nn.Sequential):

@@ -1,16 +1,20 @@
-"""A convolution of few input channels, computed as one matrix product over image patches."""
+"""A convolution of few input channels, computed as matrix products."""
 
 from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
+from core.models.derived import Derived
+
 
 class PatchProduct(torch.autograd.Function):
     """Weights times the patches around every place of an image."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, size: tuple[int, int]) -> Tensor:
+    def forward(
+        ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, size: tuple[int, int], bands: Tensor | None
+    ) -> Tensor:
         """Multiply.
 
         Args:
@@ -18,41 +22,39 @@ class PatchProduct(torch.autograd.Function):
             weight: (out, C * rows * columns).
             bias: (out,).
             size: (rows, columns) of a patch.
+            bands: The weights as `spread_out` gives them; only for the gradient of x.
         Returns: (B, h, w, out).
         """
         patches = extract(x, size)
         # Training needs the patches again; attacks, with frozen weights, do not keep them.
-        ctx.save_for_backward(weight, *([patches] if weight.requires_grad else []))
+        ctx.save_for_backward(bands, *([patches] if weight.requires_grad else []))
         ctx.shape, ctx.size = x.shape, size
         height, width = (side - k + 1 for side, k in zip(x.shape[2:], size, strict=True))
         return torch.addmm(bias, patches, weight.T).view(len(x), height, width, -1)
 
     @staticmethod
     @torch.autograd.function.once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None, None]:  # pyright: ignore[reportIncompatibleMethodOverride]
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Gradients of x, weight and bias."""
-        weight, *patches = ctx.saved_tensors
-        rows, columns = ctx.size
+        bands, *patches = ctx.saved_tensors
         batch, channels, height, width = ctx.shape
-        g = gradient.to(weight.dtype).flatten(0, 2)
         g_x = g_weight = g_bias = None
         if ctx.needs_input_grad[0]:
-            # One plane per patch pixel, so that putting patches together again is adding shifted planes.
-            # Sums are made in single precision at least: up to 81 terms add up.
-            planes = (weight.T @ g.T).to(torch.promote_types(weight.dtype, torch.float32))
-            planes = planes.view(channels, rows, columns, batch, *gradient.shape[1:3])
-            wide = planes.new_zeros(channels, rows, batch, gradient.shape[1], width)
-            for column in range(columns):
-                wide[..., column : column + gradient.shape[2]] += planes[:, :, column]
-            whole = planes.new_zeros(channels, batch, height, width)
-            for row in range(rows):
-                whole[:, :, row : row + gradient.shape[1]] += wide[:, row]
-            g_x = whole.transpose(0, 1).to(weight.dtype)
-        if ctx.needs_input_grad[1]:
-            g_weight = g.T @ patches[0]
-        if ctx.needs_input_grad[2]:
-            g_bias = g.sum(0)
-        return g_x, g_weight, g_bias, None
+            # A row of the output reaches `rows` rows of the image: one product gives what it adds to each.
+            # Sums are made in single precision at least.
+            g_rows = (gradient.to(bands.dtype).flatten(2).flatten(0, 1) @ bands).view(
+                batch, gradient.shape[1], channels, ctx.size[0], width
+            )
+            whole = gradient.new_zeros(
+                batch, channels, height, width, dtype=torch.promote_types(bands.dtype, torch.float32)
+            )
+            for row in range(ctx.size[0]):
+                whole[:, :, row : row + gradient.shape[1]] += g_rows[:, :, :, row].transpose(1, 2)
+            g_x = whole.to(bands.dtype)
+        if patches:
+            g = gradient.to(patches[0].dtype).flatten(0, 2)
+            g_weight, g_bias = g.T @ patches[0], g.sum(0)
+        return g_x, g_weight, g_bias, None, None
 
 
 def extract(x: Tensor, size: tuple[int, int]) -> Tensor:
@@ -61,8 +63,25 @@ def extract(x: Tensor, size: tuple[int, int]) -> Tensor:
     return windows.permute(0, 2, 3, 1, 4, 5).flatten(3).flatten(0, 2)
 
 
+def spread_out(weight: Tensor, width: int) -> Tensor:
+    """Weights (out, C, rows, columns) as the map from a row of the output back to rows of an image.
+
+    Every place of the row has a copy of the weights, shifted to where it looks: a band of a Toeplitz matrix.
+    That is more multiplications than patches need, and far less memory to move.
+
+    Args:
+        width: W, of the image.
+    Returns: (w * out, C * rows * W).
+    """
+    out, channels, rows, columns = weight.shape
+    bands = weight.new_zeros(width - columns + 1, out, channels, rows, width)
+    for place, band in enumerate(bands):
+        band[..., place : place + columns] = weight
+    return bands.flatten(2).flatten(0, 1)
+
+
 class PatchConv2d(nn.Conv2d):
-    """A stride-1 convolution computed as one matrix product over image patches.
+    """A stride-1 convolution computed as a matrix product over image patches; its gradient, as one over rows.
 
     With one to three input channels this is several times faster than the library's direct kernels,
     forward and backward, and it computes the same function with the same weights.
@@ -75,6 +94,7 @@ class PatchConv2d(nn.Conv2d):
     def __init__(self, in_channels: int, out_channels: int, kernel_size: int) -> None:
         super().__init__(in_channels, out_channels, kernel_size)
         self.patch = (kernel_size, kernel_size)
+        self._derived = Derived()
 
     def forward(self, input: Tensor) -> Tensor:
         """Images (B, C, H, W) to maps (B, out, h, w), stored channels last."""
@@ -84,5 +104,11 @@ class PatchConv2d(nn.Conv2d):
         assert self.bias is not None
         with torch.autocast(where, enabled=False):
             weight, bias = self.weight.flatten(1).to(dtype), self.bias.to(dtype)
-            maps = cast(Tensor, PatchProduct.apply(input.to(dtype), weight, bias, self.patch))
+            bands = None
+            if input.requires_grad and torch.is_grad_enabled():
+                width = input.shape[3]
+                bands = self._derived.get(
+                    self.weight, (width, dtype), lambda: spread_out(self.weight.detach().to(dtype), width)
+                )
+            maps = cast(Tensor, PatchProduct.apply(input.to(dtype), weight, bias, self.patch, bands))
         return maps.permute(0, 3, 1, 2)

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from core.models.derived import Derived
 from core.models.layers import squash
+from core.models.routing_kernel import pull_back, route
 
 # Elements of one group of classes that are worked on at once, so that they stay in the processor's cache.
 GROUP = 1 << 19
@@ -22,6 +23,8 @@ class RouteByAgreement(torch.autograd.Function):
     at a time, instead of keeping them. Dimensions come before capsules (P, I): sums over P then run over
     whole vectors.
 
+    It runs anywhere and in any precision; `CompiledRouting` takes its place where that can run.
+
     Source: sabour2017, Procedure 1; the gradient goes through all passes, as in qin2020.
     """
 
@@ -31,12 +34,13 @@ class RouteByAgreement(torch.autograd.Function):
 
         Args:
             u: Input capsules (B, P, I).
-            weight: Transforms (J, P * I, D).
-            bias: (J, 1, D).
+            weight: Transforms (J, D, P, I).
+            bias: (J, D).
             iterations: Passes, at least 1.
-        Returns: Output capsules before squash, (J, B, D).
+        Returns: Output capsules before squash, (B, J, D).
         """
-        s = torch.matmul(u.flatten(1), weight) / len(weight) + bias  # the first coupling is uniform, 1 / J
+        weight, bias = weight.flatten(2), bias.unsqueeze(1)
+        s = torch.matmul(u.flatten(1), weight.mT) / len(weight) + bias  # the first coupling is uniform, 1 / J
         agreement = u.new_zeros(len(weight), len(u), u.shape[2])  # (J, B, I)
         sums: list[Tensor] = []
         couplings: list[Tensor] = []
@@ -50,16 +54,17 @@ class RouteByAgreement(torch.autograd.Function):
             couplings.append(coupling)
             s = torch.cat([gather(u, coupling[group], weight[group]) for group in groups(u, weight)]) + bias
         ctx.save_for_backward(u, weight, *sums, *couplings)
-        return s
+        return s.transpose(0, 1)
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor | None, Tensor | None, None]:  # pyright: ignore[reportIncompatibleMethodOverride]
-        """Gradients of u, weight and bias (J, 1, D)."""
+        """Gradients of u, weight and bias."""
         u, weight, *saved = ctx.saved_tensors
         sums, couplings = saved[: len(saved) // 2], saved[len(saved) // 2 :]
         g_u = torch.zeros_like(u)
         g_weight = torch.zeros_like(weight) if ctx.needs_input_grad[1] else None
+        gradient = gradient.transpose(0, 1)
         g_bias = torch.zeros_like(gradient[:, :1])
         g_s, g_agreement = gradient, torch.zeros((), dtype=u.dtype, device=u.device)
         g_coupling = u.new_empty(len(weight), len(u), u.shape[2])
@@ -71,7 +76,7 @@ class RouteByAgreement(torch.autograd.Function):
                 accumulate(g_u, projected, coupling[group])
                 g_coupling[group] = projected.mul_(u).sum(2)
                 if g_weight is not None:
-                    g_weight[group] += torch.bmm(scale(u, coupling[group]).mT, g_s[group])
+                    g_weight[group] += torch.bmm(g_s[group].mT, scale(u, coupling[group]))
             softmax = coupling * (g_coupling - (coupling * g_coupling).sum(0))
             g_agreement = g_agreement + softmax  # agreements add up over the passes
             g_v = torch.empty_like(v)
@@ -79,9 +84,9 @@ class RouteByAgreement(torch.autograd.Function):
                 projected = project(v[group], weight[group], u)
                 accumulate(g_u, projected, g_agreement[group])
                 scaled = scale(u, g_agreement[group])
-                g_v[group] = torch.bmm(scaled, weight[group])
+                g_v[group] = torch.bmm(scaled, weight[group].mT)
                 if g_weight is not None:
-                    g_weight[group] += torch.bmm(scaled.mT, v[group])
+                    g_weight[group] += torch.bmm(v[group].mT, scaled)
             with torch.enable_grad():
                 before = s.detach().requires_grad_()
                 (g_s,) = torch.autograd.grad(squash(before), before, g_v)
@@ -90,8 +95,28 @@ class RouteByAgreement(torch.autograd.Function):
         for group in groups(u, weight):
             g_u += project(g_s[group], weight[group], u).sum(0)
         if g_weight is not None:
-            g_weight += torch.matmul(u.flatten(1).T, g_s)
-        return g_u, g_weight, g_bias, None
+            g_weight += torch.matmul(g_s.mT, u.flatten(1))
+            g_weight = g_weight.unflatten(2, u.shape[1:])
+        return g_u, g_weight, g_bias.squeeze(1), None
+
+
+class CompiledRouting(torch.autograd.Function):
+    """The same function, compiled for CPUs in single precision: see `routing_kernel`."""
+
+    @staticmethod
+    def forward(ctx: Any, u: Tensor, weight: Tensor, bias: Tensor, iterations: int) -> Tensor:
+        """Route; arguments and result are those of `RouteByAgreement`."""
+        sums, couplings = route(u, weight, bias, iterations)
+        ctx.save_for_backward(u, weight, sums, couplings)
+        return sums[-1].clone()
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor | None, Tensor | None, None]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """Gradients of u, weight and bias."""
+        u, weight, sums, couplings = ctx.saved_tensors
+        train = ctx.needs_input_grad[1]
+        return *pull_back(u, weight, sums, couplings, gradient.contiguous(), train), None
 
 
 def groups(u: Tensor, weight: Tensor) -> Iterator[slice]:
@@ -104,7 +129,7 @@ def groups(u: Tensor, weight: Tensor) -> Iterator[slice]:
 
 def project(v: Tensor, weight: Tensor, u: Tensor) -> Tensor:
     """W_ij v_j: outputs (j, B, D) back to the shape of the inputs, (j, B, P, I)."""
-    return torch.bmm(v, weight.mT).view(len(v), *u.shape)
+    return torch.bmm(v, weight).view(len(v), *u.shape)
 
 
 def scale(u: Tensor, factor: Tensor) -> Tensor:
@@ -122,7 +147,7 @@ def accumulate(total: Tensor, projected: Tensor, factor: Tensor) -> None:
 
 def gather(u: Tensor, coupling: Tensor, weight: Tensor) -> Tensor:
     """sum_i c_ij u_i W_ij, (j, B, D)."""
-    return torch.bmm(scale(u, coupling), weight)
+    return torch.bmm(scale(u, coupling), weight.mT)
 
 
 class Routing(nn.Module):
@@ -151,12 +176,13 @@ class Routing(nn.Module):
     def forward(self, u: Tensor) -> Tensor:
         """Route u (B, I, P) to output capsules before squash, (B, J, D)."""
         capsules = u.to(self.weight.dtype).transpose(1, 2).contiguous()  # (B, P, I)
-        weight = self._derived.get(self.weight, "by dimension", self.by_dimension)
+        weight = self._derived.get(self.weight, "capsules last", self.capsules_last)
+        compiled = capsules.device.type == "cpu" and capsules.dtype == torch.float32
+        apply = cast(Any, CompiledRouting if compiled else RouteByAgreement).apply
         with torch.autocast(u.device.type, enabled=False):
-            s = RouteByAgreement.apply(capsules, weight, self.bias, self.iterations)
-        return cast(Tensor, s).transpose(0, 1)
+            return apply(capsules, weight, self.bias.squeeze(1), self.iterations)
 
-    def by_dimension(self) -> Tensor:
-        """Weights (J, P * I, D), from their stored order (J, I * P, D)."""
+    def capsules_last(self) -> Tensor:
+        """Weights (J, D, P, I), from their stored order (J, I * P, D)."""
         weight = self.weight.view(self.outputs, self.inputs, self.input_dim, self.output_dim)
-        return weight.transpose(1, 2).reshape_as(self.weight)
+        return weight.permute(0, 3, 2, 1).contiguous()

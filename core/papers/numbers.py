@@ -10,7 +10,13 @@ from core.papers.drawing import NotDrawable
 from core.papers.stored import Results, Rows, StoredBundle
 
 FOLDER = Path(__file__).parents[2] / "assets" / "papers"
-COLUMNS = ("table", "dataset", "model", "attack", "mode", "access", "metric", "published")
+PLACE = ("model", "source", "attack", "mode", "access", "metric", "of")
+"""What a number is found by in the stored table `rates`, each None where it does not apply: the model that is
+attacked or asked; the one that images were made on, where that is another; what rates are counted over, where
+there is a choice."""
+COLUMNS = ("table", "dataset", *PLACE, "published")
+UNITS = {"mean_norm": "l2"}
+"""Of metrics that are no shares: those are in percent."""
 NOTHING = {"ours": None, "low": None, "high": None, "n": None, "profile": None}
 
 
@@ -29,22 +35,32 @@ def published(paper: str) -> dict[str, Any]:
     return json.loads((FOLDER / f"{paper}.json").read_text(encoding="utf-8"))
 
 
+def results_name(paper: str) -> str:
+    """The artifact that a paper's tables of results are in."""
+    return published(paper).get("results", "results")
+
+
 def report_rows(paper: str, results: Results) -> Rows:
     """Every published number of a paper with ours, or with the reason why there is none.
 
-    Returns: Rows with paper, table, dataset, model, attack, mode, access, metric, published, ours, low, high
-        (these four in percent), n, profile (with the copy of the data, where that is not the official one),
-        reason.
+    Returns: Rows with paper, `COLUMNS`, unit ("%" or one of `UNITS`: that of published, ours, low and high),
+        ours, low, high, n, profile (with the copy of the data, where that is not the official one), reason.
     Raises: ValueError: for a paper that is not known.
     """
     numbers: Rows = published(paper)["numbers"]
+    artifact = results_name(paper)
     stored: dict[str, dict[tuple[Any, ...], Rows]] = {}
     for dataset in results.datasets:
         stored[dataset] = {}
-        for row in results.rows(dataset, "rates"):
+        for row in results.rows(dataset, "rates", artifact):
             stored[dataset].setdefault(_place(row), []).append(row)
     return [
-        {"paper": paper, **{name: number.get(name) for name in COLUMNS}, **_ours(number, results, stored)}
+        {
+            "paper": paper,
+            **{name: number.get(name) for name in COLUMNS},
+            "unit": UNITS.get(number["metric"], "%"),
+            **_ours(number, results, stored),
+        }
         for number in numbers
     ]
 
@@ -68,14 +84,15 @@ def _ours(
     if len(found) != 1:
         return {**NOTHING, "reason": f"the {bundle.profile} bundle of {dataset} has no such row"}
     row = found[0]
-    percent = {
-        name: round(100 * float(row[column]), 2)
+    scale = 1 if number["metric"] in UNITS else 100
+    figures = {
+        name: round(scale * float(row[column]), 2)
         for name, column in (("ours", "value"), ("low", "low"), ("high", "high"))
     }
-    return {**percent, "n": int(row["n"]), "profile": profile_and_copy(bundle), "reason": None}
+    return {**figures, "n": int(row["n"]), "profile": profile_and_copy(bundle), "reason": None}
 
 
 def _place(row: Mapping[str, Any]) -> tuple[Any, ...]:
     """What a number is found by; of white-box attacks there is no access, as in older bundles."""
-    values = (row.get(column) for column in ("model", "attack", "mode", "access", "metric"))
+    values = (row.get(column) for column in PLACE)
     return tuple(None if value is None or value != value else value for value in values)

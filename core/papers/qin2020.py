@@ -35,7 +35,13 @@ FIGURES = (
         "Lower is a better defence.",
         charts.figure_2,
     ),
-    Figure("3", "The same on CIFAR-10: white and black box, and three capsule networks", "", charts.figure_3),
+    Figure(
+        "3",
+        "The same on CIFAR-10: white and black box, and three capsule networks",
+        "The paper’s CapsNet is our Deeper CapsNet. Black box: through a substitute, the same architecture "
+        "trained from another seed.",
+        charts.figure_3,
+    ),
     Figure(
         "4",
         "Success of targeted R-PGD for every pair of classes",
@@ -45,7 +51,7 @@ FIGURES = (
     Figure(
         "5",
         "Undetected attacks that aim at 0",
-        "SVHN, drawn at random from all that went undetected.",
+        "SVHN, drawn at random from those undetected attacks whose pictures are stored: on a few images.",
         pictures.figure_5,
     ),
     Figure(

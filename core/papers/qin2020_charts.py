@@ -5,7 +5,7 @@ from typing import Any
 
 from torch import Tensor
 
-from core.claims.qin2020 import MODELS
+from core.claims.qin2020 import DEEPER, MODELS, OTHER_CAPSULES
 from core.data import SPECS
 from core.figures.curves import BetaPoint, FprPoint, beta_chart, fpr_chart
 from core.figures.distances import CLASS_COLOURS, by_class, common_edges, distance_chart, histogram
@@ -17,7 +17,6 @@ from core.papers.drawing import Drawing, NotDrawable, Panel, gather
 from core.papers.stored import Results, Rows
 
 FPR = 0.05
-CAPSULES = ("capsnet", "deepcaps", "capsnet_all")
 ACCESS = {None: "white box", "black_box": "black box"}
 CLEAN, ATTACKED = "clean", "PGD"
 GROUPS = {CLEAN: CLEAN_COLOUR, ATTACKED: OUTCOME_COLOURS["undetected"]}
@@ -74,7 +73,7 @@ def figure_3(results: Results) -> Drawing:
     return gather(
         [
             ("left", partial(_access_curve, results, "cifar10")),
-            ("right", partial(_models_curve, results, "cifar10", CAPSULES)),
+            ("right", partial(_models_curve, results, "cifar10", (DEEPER, *OTHER_CAPSULES))),
         ]
     )
 
@@ -91,7 +90,7 @@ def _models_curve(results: Results, dataset: str, models: tuple[str, ...]) -> Pa
 
 
 def _access_curve(results: Results, dataset: str) -> Part:
-    rows = [row for row in _curve_rows(results, dataset) if row["model"] == "capsnet"]
+    rows = [row for row in _curve_rows(results, dataset) if row["model"] == DEEPER]
     points = [
         _fpr_point(title, row)
         for access, title in ACCESS.items()

@@ -12,9 +12,11 @@ from core.data import SPECS, Dataset
 from core.data.corruptions import CORRUPTIONS, corrupt
 from core.figures.pictures import Picture, frames, grid_words, picture_grid
 from core.figures.style import Record
-from core.images import LEVELS, from_uint8
+from core.images import from_uint8
+from core.kept import attacked_images, kept_rows
 from core.metrics import succeeded, threshold_at
 from core.models import TITLES, ReconstructingNet, build
+from core.models.packing import unpack
 from core.objectives import l2_distance
 from core.papers.drawing import Drawing, NotDrawable, Panel, gather
 from core.papers.stored import Results
@@ -32,8 +34,7 @@ def figure_5(results: Results) -> Drawing:
 
 
 def _undetected(results: Results, dataset: str, target: int) -> Part:
-    results.bundle(dataset)  # says what is missing
-    copy = _copy(dataset)
+    copy = _copy(results, dataset)
     rows: list[Row] = []
     records: list[Record] = []
     for model in MODELS:
@@ -42,8 +43,9 @@ def _undetected(results: Results, dataset: str, target: int) -> Part:
         threshold = threshold_at(clean["validation_distance"], FPR)
         missed = succeeded(found["prediction"], found["label"], found["target"])
         missed &= (found["distance"] <= threshold) & (found["target"] == target)
-        chosen = _draw(missed.nonzero().flatten(), SHOWN)
-        x_adv = _attacked(copy, found, chosen)
+        kept = kept_rows(found)
+        chosen = _draw(kept[missed[kept]], SHOWN)
+        x_adv = attacked_images(copy.test.images, found, chosen)
         empty = [None] * (SHOWN - len(chosen))
         rows.append([*(Picture(image) for image in x_adv), *empty])
         records += [_record(model, found, int(number)) for number in chosen]
@@ -70,8 +72,7 @@ def figure_8(results: Results) -> Drawing:
 
 def _corrupted(results: Results, names: Sequence[str]) -> Part:
     """One test image a corruption, each of another class; below it what every model rebuilds."""
-    results.bundle("mnist")  # says what is missing
-    test = _copy("mnist").test
+    test = _copy(results, "mnist").test
     # The first test image of every class in turn: chosen by rule, not for its looks.
     index = [int((test.labels == number % 10).nonzero()[0]) for number in range(len(names))]
     parts = [corrupt(test.images[[i]], name, [i]) for i, name in zip(index, names, strict=True)]
@@ -105,9 +106,9 @@ def figure_10(results: Results) -> Drawing:
     """Clean images, attacked ones and their reconstructions, on three data sets."""
     return gather(
         [
-            ("PGD on MNIST", partial(_before_after, results, "mnist", "attack/pgd-targeted")),
+            ("PGD on MNIST", partial(_before_after, results, "mnist", "examples/pgd-targeted")),
             ("R-PGD on Fashion-MNIST", partial(_before_after, results, "fashion_mnist", "matrix")),
-            ("CW on SVHN", partial(_before_after, results, "svhn", "attack/cw-targeted")),
+            ("CW on SVHN", partial(_before_after, results, "svhn", "examples/cw-targeted")),
         ]
     )
 
@@ -115,18 +116,16 @@ def figure_10(results: Results) -> Drawing:
 def _before_after(results: Results, dataset: str, name: str, shown: int = 5) -> Part:
     """Clean images above, then for every model attacked images and what it rebuilds of them."""
     found = {model: results.artifact(dataset, f"{model}/{name}").tensors for model in MODELS}
-    if not all("perturbation" in tensors for tensors in found.values()):
-        raise NotDrawable("its pictures were not kept: the bundle has the perturbations of R-PGD alone")
-    copy = _copy(dataset)
+    copy = _copy(results, dataset)
     first = found[MODELS[0]]
     # Attacks on all models have the same rows, in the same order.
-    chosen = _draw(torch.arange(len(first["label"])), shown)
+    chosen = _draw(kept_rows(first), shown)
     clean = copy.test.images[first["index"][chosen]]
     rows: list[Row] = [[Picture(image) for image in clean]]
     titles = ["clean"]
     records: list[Record] = []
     for model, tensors in found.items():
-        x_adv = _attacked(copy, tensors, chosen)
+        x_adv = attacked_images(copy.test.images, tensors, chosen)
         _, rebuilt, _ = _look(_network(results, dataset, model)[0], x_adv)
         rows += [[Picture(image) for image in x_adv], [Picture(image) for image in rebuilt]]
         titles += [TITLES[model], "rebuilt"]
@@ -145,16 +144,17 @@ def figure_11(results: Results) -> Drawing:
 def _all_targets(results: Results, dataset: str, shown: int = 10) -> Part:
     """Images side by side; below each what became of it under every target, in class order."""
     found = results.artifact(dataset, "capsnet/matrix").tensors
-    copy = _copy(dataset)
+    copy = _copy(results, dataset)
     classes = SPECS[dataset].classes
-    images = _draw(found["index"].unique(), shown)
+    kept = kept_rows(found)
+    images = _draw(found["index"][kept].unique(), shown)
     rows: list[Row] = [[Picture(copy.test.images[int(image)]) for image in images]]
     records: list[Record] = []
     for target in range(len(classes)):
         row: list[Picture | None] = []
         for image in images:
             fits = ((found["index"] == image) & (found["target"] == target)).nonzero().flatten()
-            row.append(Picture(_attacked(copy, found, fits)[0]) if len(fits) else None)
+            row.append(Picture(attacked_images(copy.test.images, found, fits)[0]) if len(fits) else None)
             records += [_record("capsnet", found, int(number)) for number in fits]
         rows.append(row)
     picture = picture_grid(rows, row_titles=["clean", *classes])
@@ -162,23 +162,21 @@ def _all_targets(results: Results, dataset: str, shown: int = 10) -> Part:
     return [Panel(picture, grid_words(rows, what))], [{"dataset": dataset, **record} for record in records]
 
 
-def _copy(dataset: str) -> Dataset:
-    """The local copy. Raises NotDrawable: when there is none."""
+def _copy(results: Results, dataset: str) -> Dataset:
+    """The local copy. Raises NotDrawable: when there is none, or one with other images than the results'."""
+    facts, title = results.bundle(dataset).facts, SPECS[dataset].title
     if not data.is_available(dataset):
-        raise NotDrawable(f"its pictures need a copy of {SPECS[dataset].title} of your own")
-    return data.load(dataset)
+        raise NotDrawable(f"its pictures need a copy of {title} of your own")
+    found = data.load(dataset)
+    if facts.get("digest") not in (None, found.digest):
+        raise NotDrawable(f"its pictures need the copy of {title} that it is about: {facts.get('data_copy')}")
+    return found
 
 
 def _draw(numbers: Tensor, count: int) -> Tensor:
     """Some of them at random, always the same, in order."""
     order = torch.randperm(len(numbers), generator=torch.Generator().manual_seed(0))
     return numbers[order[:count].sort().values]
-
-
-def _attacked(copy: Dataset, tensors: Mapping[str, Tensor], rows: Tensor) -> Tensor:
-    """Attacked images of some rows, (B, C, H, W) uint8."""
-    levels = copy.test.images[tensors["index"][rows]].short() + tensors["perturbation"][rows].short()
-    return levels.clamp(0, LEVELS).to(torch.uint8)
 
 
 def _network(results: Results, dataset: str, model: str) -> tuple[ReconstructingNet, float]:
@@ -188,7 +186,7 @@ def _network(results: Results, dataset: str, model: str) -> tuple[Reconstructing
     spec = SPECS[dataset]
     network = build(model, spec.shape, len(spec.classes), weights.facts["size"])
     assert isinstance(network, ReconstructingNet)
-    network.load_state_dict({name: value.float() for name, value in weights.tensors.items()})
+    network.load_state_dict(unpack(weights.tensors))
     return network.eval().requires_grad_(False), threshold_at(clean["validation_distance"], FPR)
 
 

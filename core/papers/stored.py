@@ -82,10 +82,14 @@ class Results:
             raise NotDrawable(f"the {bundle.profile} bundle of {dataset} has no {name}")
         return found
 
-    def rows(self, dataset: str, table: str) -> Rows:
-        """A table of a data set's results, as records; none where there is no such table."""
+    def rows(self, dataset: str, table: str, artifact: str = "results") -> Rows:
+        """A table of a data set's results, as records; none where there is no such table.
+
+        Args:
+            artifact: What it is in, see `core.papers.numbers.results_name`.
+        """
         bundle = self._bundles.get(dataset)
-        found = bundle.get("results", (table,)) if bundle else None
+        found = bundle.get(artifact, (table,)) if bundle else None
         if found is None or table not in found.tables:
             return []
         return [

@@ -11,14 +11,28 @@ from core.figures.published import Beside, beside, beside_chart
 from core.figures.style import Record
 from core.models import TITLES
 from core.papers.drawing import Drawing, Panel
+from core.papers.numbers import results_name
 from core.papers.paper import Paper
 from core.papers.stored import Results, Rows
 
-METRICS = {"error_rate": "error", "success_rate": "success", "undetected_rate": "undetected"}
-NAMES = {**{name: spec.title for name, spec in SPECS.items()}, **ATTACK_TITLES}
+METRICS = {
+    "error_rate": "error",
+    "success_rate": "success",
+    "undetected_rate": "undetected",
+    "accuracy": "accuracy",
+    "fooling_rate": "fooling",
+    "mean_norm": "mean norm",
+}
+NAMES = {
+    **{name: spec.title for name, spec in SPECS.items()},
+    **ATTACK_TITLES,
+    "universal": "Universal perturbation",
+}
 """Titles of data sets and attacks."""
-STORED = ("rates", "fpr", "coherence", "judges")
-"""Tables that claims are tested on."""
+
+
+RATES = ("error", "success", "undetected", "fooling")
+"""Metrics that are called rates."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +100,8 @@ def table_drawing(rows: Sequence[Mapping[str, Any]], table: str) -> Drawing:
     for section in layout(rows, table):
         for metric in dict.fromkeys(line.metric for line in section.lines):
             numbers = [n for line in section.lines if line.metric == metric for n in line.numbers.values()]
-            title = " ".join(part for part in (section.title, f"{metric} rate") if part)
+            what = f"{metric} rate" if metric in RATES else metric
+            title = " ".join(part for part in (section.title, what) if part)
             known = sum(number.ours is not None for number in numbers)
             inside = sum(bool(number.within) for number in numbers)
             words = (
@@ -108,8 +123,10 @@ def table_records(rows: Sequence[Mapping[str, Any]], table: str) -> list[Record]
 
 def findings(paper: Paper, results: Results) -> list[Finding]:
     """What stored results say to a paper's claims, on every data set of the paper."""
+    artifact = results_name(paper.name)
     tables: dict[str, Rows] = {
-        name: [row for dataset in results.datasets for row in results.rows(dataset, name)] for name in STORED
+        name: [row for dataset in results.datasets for row in results.rows(dataset, name, artifact)]
+        for name in dict.fromkeys(claim.table for claim in paper.claims)
     }
     return evaluate(paper.claims, tables, paper.datasets)
 

@@ -2,13 +2,18 @@ from pathlib import Path
 
 import pytest
 
+from app.ui.page import MICHELS2019
 from core.data import SPECS
+from precompute.michels2019 import DATASETS
 from tests.app.conftest import OpenPage, html
 
 VIEWS = Path(__file__).parents[2] / "app" / "views"
 PAGES = sorted(path.stem for path in VIEWS.glob("*.py") if path.stem != "__init__")
 # A paper fixes its data sets, so its page follows no choice of one.
 RESULTS = [page for page in PAGES if page not in ("overview", "papers")]
+
+PLAIN = ("universal", "minimal", "transfer")
+"""Of these there are no results for the digits."""
 
 
 def test_the_pages_are_found() -> None:
@@ -21,6 +26,9 @@ def test_the_pages_are_found() -> None:
         "coherence",
         "health",
         "papers",
+        "universal",
+        "minimal",
+        "transfer",
     )
     assert set(PAGES) == set(names)
 
@@ -42,7 +50,8 @@ def test_it_opens_with_an_empty_store_and_names_the_command(
     assert not app.exception
     assert not app.error
     assert app.title or "<h1" in html(app)
-    assert [code.value for code in app.code] == ["python -m precompute build digits --profile demo"]
+    name = "mnist" if page == "papers" else "digits"
+    assert [code.value for code in app.code] == [f"python -m precompute build {name} --profile demo"]
     assert not app.get("vega_lite_chart")
 
 
@@ -57,18 +66,36 @@ def test_it_opens_for_a_data_set_without_results(
     assert [code.value for code in app.code] == [f"python -m precompute build {name} --profile demo"]
 
 
-@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize("page", RESULTS)
 def test_an_unknown_data_set_is_corrected(open_page: OpenPage, page: str) -> None:
     app = open_page(page, dataset="Letters", steps="3")
     assert not app.exception
-    if page in RESULTS:
-        said = " ".join(warning.value for warning in app.warning)
+    said = " ".join(warning.value for warning in app.warning)
     assert "Data set “Letters” is not among Digits, MNIST, Fashion-MNIST" in said
+
+
+@pytest.mark.parametrize("page", PLAIN)
+@pytest.mark.parametrize(
+    ("title", "said"),
+    [("Digits", "`python -m precompute build digits --profile demo`"), ("SVHN", "choose Digits, MNIST or")],
+)
+def test_pages_of_michels2019_say_where_their_results_are(
+    open_page: OpenPage, page: str, title: str, said: str
+) -> None:
+    app = open_page(page, dataset=title)
+    assert not app.exception
+    assert not app.error
+    assert said in app.info[0].value
+    assert not app.get("vega_lite_chart")
+
+
+def test_pages_and_steps_of_michels2019_agree_on_its_data_sets() -> None:
+    assert MICHELS2019 == DATASETS
 
 
 @pytest.mark.parametrize("page", PAGES)
 def test_pictures_have_words(open_page: OpenPage, page: str) -> None:
-    app = open_page(page, steps="3")
+    app = open_page(page, steps="3", dataset="MNIST" if page in PLAIN else "Digits")
     drawn = html(app)
     assert drawn.count("<img") == drawn.count(' alt="')
     assert all(chart.proto.alt for chart in app.get("vega_lite_chart"))

@@ -135,3 +135,34 @@ def test_failed_checks_are_told_beside_the_numbers_they_touch(results: Results) 
     table = PaperTable(layout(rows, "1"), ["CapsNet", "CNN+CR", "CNN+R"], warn).html()
     touched = [row for row in rows if row["table"] == "1" and row["ours"] is not None and warn(row)]
     assert table.count("⚠ check 4 failed") == len(touched) == 4
+
+
+MICHELS2019 = PAPERS["michels2019"]
+
+
+@pytest.mark.parametrize("number", [table.number for table in MICHELS2019.tables])
+def test_the_tables_of_michels2019_have_their_unit(
+    open_page: OpenPage, results: Results, number: str
+) -> None:
+    app = open_page(PAGE, paper="michels2019", show="Tables", table=number)
+    assert not app.exception
+    rows = [row for row in report_rows("michels2019", results) if row["table"] == number]
+    page = html(app)
+    published = [float(value) for value in re.findall(r'<td class="cp-model">([\d.]+)</td>', page)]
+    assert sorted(published) == sorted(row["published"] for row in rows)
+    assert f'scope="col">{"l2" if number == "1" else "%"}</th>' in page
+    assert "Michels CapsNet" in text(app)
+
+
+def test_the_claims_of_michels2019_are_told(open_page: OpenPage, results: Results) -> None:
+    app = open_page(PAGE, paper="michels2019")
+    assert not app.exception
+    found = [finding for finding in findings(MICHELS2019, results) if finding.dataset == "mnist"]
+    assert html(app).count("<article>") == len(found) > 10
+
+
+@pytest.mark.parametrize("number", [figure.number for figure in MICHELS2019.figures])
+def test_the_figures_of_michels2019_are_drawn_or_say_why_not(open_page: OpenPage, number: str) -> None:
+    app = open_page(PAGE, paper="michels2019", show="Figures", figure=number)
+    assert not app.exception
+    assert app.get("vega_lite_chart") or app.info[0].value.startswith("This figure cannot be drawn: ")

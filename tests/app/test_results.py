@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -97,8 +98,20 @@ def test_stored_reconstructions_are_what_the_model_rebuilds_now(bundle: Bundle, 
 
 def test_perturbations_that_were_not_kept_cannot_be_shown(bundle: Bundle) -> None:
     attack = results.attacked(bundle, "capsnet", "attack/pgd-targeted")
-    with pytest.raises(ValueError, match="expected an attack whose perturbations were kept"):
+    with pytest.raises(ValueError, match="expected rows whose perturbation is stored, got 0"):
         results.x_adv(data.load("digits"), attack, [0])
+
+
+def test_pictures_can_be_made_of_kept_rows_alone(bundle: Bundle) -> None:
+    whole, digits = results.attacked(bundle, "capsnet"), data.load("digits")
+    assert whole.perturbation is not None
+    kept = torch.tensor([3, 40, 41])
+    some = replace(whole, perturbation=whole.perturbation[kept], kept=kept)
+    assert some.pictured([41, 0, 3]) == [41, 3]
+    assert whole.pictured([41, 0, 3]) == [41, 0, 3]
+    assert torch.equal(results.x_adv(digits, some, [41, 3]), results.x_adv(digits, whole, [41, 3]))
+    with pytest.raises(ValueError, match="got 0, which is not among the 3"):
+        results.x_adv(digits, some, [41, 0])
 
 
 def test_a_missing_name_says_how_to_build_it(bundle: Bundle) -> None:
@@ -132,5 +145,7 @@ def test_attacks_in_words() -> None:
     words = "R-PGD, ε = 0.3, 200 steps of 0.01"
     assert attack_words(facts, targeted=True) == f"targeted {words}, β = 0.5"
     assert attack_words(facts, targeted=False, with_beta=False) == f"untargeted {words}"
+    fine = {**facts, "fields": {**fields, "epsilon": 8 / 255}}
+    assert attack_words(fine, targeted=True) == "targeted R-PGD, ε = 8/255, 200 steps of 0.01, β = 0.5"
     one = {"attack": "fgsm", "fields": {"epsilon": 0.1, "step_size": 0.05}, "beta": None}
     assert attack_words(one, targeted=True) == "targeted FGSM, ε = 0.1, one step of 0.05"

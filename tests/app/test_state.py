@@ -111,3 +111,28 @@ def test_an_error_gives_the_accelerator_back() -> None:
         raise ZeroDivisionError
     with state.accelerator():
         pass
+
+
+def test_a_bundle_about_the_local_copy_comes_before_a_better_one_about_another(store: Store) -> None:
+    publish(store, "digits", "demo", seed=0)
+    publish(store, "digits", "smoke", seed=1)
+    demo, smoke = store.bundle("digits", "demo"), store.bundle("digits", "smoke")
+    assert demo is not None
+    assert smoke is not None
+    store.set_bundle("digits", "demo", demo.names, {"digest": "that of other images"})
+    found = state.bundle("digits")
+    assert found is not None
+    assert found.profile == "smoke", "it says nothing of images, so that it may fit"
+    store.set_bundle("digits", "smoke", smoke.names, {"digest": "that of others still"})
+    state._bundles.clear()  # pyright: ignore[reportPrivateUsage]
+    found = state.bundle("digits")
+    assert found is not None
+    assert (found.profile, state.fits(found)) == ("demo", False), "better than nothing, but without pictures"
+    store.set_bundle("digits", "smoke", smoke.names, {"digest": data.load("digits").digest})
+    state._bundles.clear()  # pyright: ignore[reportPrivateUsage]
+    found = state.bundle("digits")
+    assert found is not None
+    assert (found.profile, state.fits(found)) == ("smoke", True)
+    assert state.fits(
+        Store(store.folder.url, bundles=[]).set_bundle("mnist", "demo", {}, {"digest": "any"})
+    ), "without a copy nothing is amiss"

@@ -71,9 +71,11 @@ def test_stop_stops_and_a_changed_setting_starts_anew(tab: Any, server: str) -> 
     tab.get_by_role("radio", name="CNN+R", exact=True).click()
     tab.get_by_text("Press Attack to run it").wait_for()
     tab.locator(".st-key-attack-button button").first.click()
-    tab.get_by_text(re.compile(r"Iteration [1-9]\d* of 1000")).wait_for()
+    tab.get_by_text(re.compile(r"Iteration [2-9]\d\d of 1000")).wait_for()
     tab.get_by_role("radio", name="CapsNet", exact=True).click()
     tab.wait_for_url(lambda url: "model" not in url)
+    # Few iterations again: this is the new attack, which Stop is to stop.
+    tab.get_by_text(re.compile(r"Iteration [1-9]\d? of 1000")).wait_for()
     tab.locator(".st-key-stop button").first.click()
     assert "Stopped after" in wait_until_attacked(tab)
 

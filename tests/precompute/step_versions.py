@@ -19,7 +19,16 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 RECORD = Path(__file__).with_name("step_versions.json")
 TABLE = "precompute.steps"
-FOLLOWED = ("precompute.steps", "precompute.tables", "precompute.judging", "precompute.examining", "core")
+FOLLOWED = (
+    "core",
+    *(
+        f"precompute.{name}"
+        for name in (
+            "steps", "loading", "tables", "judging", "examining", "readings", "universal", "minimum",
+            "embedding", "excerpts", "michels2019_tables",
+        )
+    ),
+)  # fmt: skip
 NOT_FOLLOWED = ("core.data",)
 FOLLOWED_ALL_THE_SAME = ("core.data.corruptions",)
 Name = tuple[str, str]

@@ -87,7 +87,7 @@ def test_failed_build_keeps_the_bundle_and_says_why(cli):
 )
 def test_mistakes_get_one_sentence_and_code_2(cli, arguments, sentence, monkeypatch):
     monkeypatch.setitem(
-        sys.modules, "precompute.report", SimpleNamespace(report=lambda store: [{"paper": "qin2020"}])
+        sys.modules, "precompute.report", SimpleNamespace(papers=lambda: ["qin2020"], report=None)
     )
     result = cli(*arguments)
     assert result.exit_code == 2
@@ -179,7 +179,11 @@ def test_gc_removes_what_no_experiment_needs(cli):
 
 def test_report_prints_what_the_report_gives(cli, monkeypatch):
     rows = [{"paper": "qin2020", "ours": None, "n": 3}, {"paper": "sabour2017", "ours": 1.5, "n": 4}]
-    monkeypatch.setitem(sys.modules, "precompute.report", SimpleNamespace(report=lambda store: rows))
+    names = [row["paper"] for row in rows]
+    report = SimpleNamespace(
+        papers=lambda: names, report=lambda store, paper: [row for row in rows if row["paper"] == paper]
+    )
+    monkeypatch.setitem(sys.modules, "precompute.report", report)
     assert json.loads(cli("report", "--json").stdout) == rows
     assert json.loads(cli("report", "qin2020", "--json").stdout) == rows[:1]
     assert "sabour2017" in cli("report").stdout
@@ -211,6 +215,22 @@ def test_export_writes_what_ships(cli, tmp_path):
     bundle = Store(tmp_path / "empty", bundles=[tmp_path / "out"]).bundle("toy")
     assert list(bundle.names) == ["total"]
     assert bundle["total"].facts == {"total": 670}
+
+
+def test_what_ships_can_be_built_alone_and_goes_on_from_what_shipped(cli, tmp_path, monkeypatch):
+    result = cli("build", "toy", "--profile", "smoke", "--shipped")
+    assert result.exit_code == 0
+    assert list(cli.store.bundle("toy").names) == ["total"]
+    shelf = tmp_path / "ship"
+    cli("export", "toy", shelf / "toy", "--profile", "smoke")
+    monkeypatch.setattr("precompute.store.SHIPPED", shelf)
+    monkeypatch.setenv("CAPSIGHT_STORE", str(tmp_path / "other"))
+    again = cli("build", "toy", "--profile", "smoke", "--shipped")
+    assert "toy smoke: 0 built, 1 there already" in again.stderr
+    before = {path: path.read_bytes() for path in shelf.rglob("*") if path.is_file()}
+    cli("build", "toy", "--profile", "smoke")  # names the bundle, whose artifacts shipped
+    assert cli("export", "toy", shelf / "toy", "--profile", "smoke").exit_code == 0
+    assert {path: path.read_bytes() for path in shelf.rglob("*") if path.is_file()} == before
 
 
 def test_build_with_nothing_to_do_imports_nothing_slow(cli, processes):

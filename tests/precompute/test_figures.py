@@ -97,5 +97,5 @@ def test_an_interrupted_write_leaves_the_old_file(cli, quick, tmp_path, monkeypa
 def test_an_unknown_paper_is_named(cli, tmp_path):
     result = cli(tmp_path / "out", "--paper", "nobody1999")
     assert result.exit_code == 2
-    assert "expected a paper among qin2020, got 'nobody1999'" in result.stderr
+    assert "expected a paper among qin2020, michels2019, got 'nobody1999'" in result.stderr
     assert not (tmp_path / "out").exists()

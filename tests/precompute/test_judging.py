@@ -12,7 +12,8 @@ from core.coherence import MEASURES, class_distances, neighbour_labels, pixels
 from core.models import build
 from precompute.artifact import Artifact
 from precompute.files import Folder
-from precompute.pipeline import DATASETS, JUDGES, MODELS, PROFILES, experiment, shipped_names
+from precompute.pipeline import WHOLE, experiment, shipped_names
+from precompute.profiles import DATASETS, JUDGES, MODELS, PROFILES
 from precompute.steps import STEPS, perturbed
 from precompute.tables import tables
 from precompute.work import Job
@@ -113,7 +114,7 @@ def made_inputs() -> dict[str, Artifact]:
     places = torch.linspace(0, 1, 10) ** 2
     distances = (places[:, None] - places[None]).abs().double()
     found = {"similarity": Artifact("s", {}, dict.fromkeys(MEASURES, distances), {}, {})}
-    for number, model in enumerate(MODELS):
+    for number, model in enumerate(MODELS["digits"]):
         worked = (distances[source, target] < 0.3) if number == 0 else (source + number * target) % 3 == 0
         row = worked.nonzero().flatten()
         matrix = {
@@ -141,7 +142,7 @@ def made_inputs() -> dict[str, Artifact]:
 
 @pytest.fixture(scope="module")
 def made() -> dict[str, pd.DataFrame]:
-    return tables({"dataset": "digits", "profile": "demo", "models": list(MODELS)}, made_inputs())
+    return tables({"dataset": "digits", "profile": "demo", "models": list(MODELS["digits"])}, made_inputs())
 
 
 def test_the_claims_find_their_rows(made):
@@ -157,7 +158,7 @@ def test_the_claims_find_their_rows(made):
 
 def test_verdicts_are_counted_over_undetected_images(made):
     inputs, table = made_inputs(), made["judges"]
-    for model in MODELS:
+    for model in MODELS["digits"]:
         matrix = inputs[f"{model}/matrix"].tensors
         undetected = (matrix["prediction"] == matrix["target"]) & (matrix["distance"] <= 2)
         of_model = table[table["model"] == model].set_index(["judge", "metric"])
@@ -180,7 +181,9 @@ def test_verdicts_are_counted_over_undetected_images(made):
 def test_a_model_on_which_nothing_went_undetected_has_no_verdicts():
     inputs = made_inputs()
     inputs["cnn_r/matrix"].tensors["distance"].fill_(5.0)
-    table = tables({"dataset": "digits", "profile": "demo", "models": list(MODELS)}, inputs)["judges"]
+    table = tables({"dataset": "digits", "profile": "demo", "models": list(MODELS["digits"])}, inputs)[
+        "judges"
+    ]
     assert set(table["model"].dropna()) == {"capsnet", "cnn_cr"}
 
 
@@ -191,16 +194,17 @@ def test_judges_share_no_seed_with_what_is_attacked_and_never_ship(dataset):
     judges = {name: demo[f"judges/{name}"] for name in JUDGES}
     assert len(judges) >= 3
     seeds = [step.params["recipe"]["seed"] for step in judges.values()]
-    seeds += [demo[f"{model}/weights"].params["recipe"]["seed"] for model in MODELS]
+    seeds += [demo[f"{model}/weights"].params["recipe"]["seed"] for model in MODELS[dataset]]
     assert len(set(seeds)) == len(judges) + 1
     robust = [step for step in judges.values() if "adversary" in step.params]
     assert [step.params["adversary"]["epsilon"] for step in robust] == [data.spec(dataset).epsilon]
     assert len({step.params["model"] for step in judges.values()}) >= 2
     for name, step in judges.items():
         assert step.key == found["paper"][f"judges/{name}"].key
-    for model in MODELS:
+    for model in MODELS[dataset]:
         asked = demo[f"{model}/judged"]
-        assert asked.inputs["matrix"] is demo[f"{model}/matrix"]
+        # All of it, also where only an excerpt ships.
+        assert asked.inputs["matrix"] is demo.get(f"{model}/{WHOLE}", demo[f"{model}/matrix"])
         assert set(asked.inputs) == {"matrix", *JUDGES}
         assert asked.name in demo["results"].inputs
         assert asked.name in shipped_names(dataset, "demo")
@@ -211,6 +215,6 @@ def test_judges_share_no_seed_with_what_is_attacked_and_never_ship(dataset):
 def test_the_models_that_shipped_before_the_judges_are_still_those_of_the_experiment():
     names = json.loads((SHIPPED / "digits" / "bundle.json").read_text(encoding="utf-8"))["names"]
     steps = {s.name: s for s in experiment("digits", "demo")}
-    for model in MODELS:
+    for model in MODELS["digits"]:
         assert steps[f"{model}/weights"].key == names[f"{model}/weights"]
         assert steps[f"{model}/matrix"].key == names[f"{model}/matrix"]

@@ -70,8 +70,13 @@ def test_the_code_of_the_real_steps_is_found():
     steps = Code().steps()
     assert set(steps) == {
         *("weights", "clean", "attacked", "sweep", "corrupted", "reconstructions", "results"),
-        *("judge", "similarity", "judged", "health"),
+        *("judge", "similarity", "judged", "health", "excerpt"),
+        *("readings", "universal", "universal_transfer", "adversarial", "minimum", "transfer"),
+        *("embedding", "michels2019"),
     }
+    assert "core.attacks.universal.Crowd" in steps["universal"]["parts"]
+    assert "core.embedding.separation" in steps["embedding"]["parts"]
+    assert "core.differences.paired" in steps["michels2019"]["parts"]
     assert {"core.training.Adversary", "core.training.train"} <= steps["judge"]["parts"].keys()
     assert "core.coherence.judges.neighbour_labels" in steps["judged"]["parts"]
     assert {"core.training.train", "core.models.routing.Routing"} <= steps["weights"]["parts"].keys()

@@ -9,10 +9,12 @@ from core.data.corruptions import corrupt
 from core.detectors import ReconstructionDetector
 from core.metrics import undetected_rate
 from core.models import build
+from core.models.packing import SCALE
 from core.selection import select
 from precompute.artifact import Artifact
 from precompute.files import Folder
-from precompute.steps import STEPS, attack_rows, eight_bit, load_model, perturbed
+from precompute.loading import load_model
+from precompute.steps import STEPS, attack_rows, eight_bit, perturbed
 from precompute.work import Job, Stopped
 from precompute.workspace import Workspace
 
@@ -267,6 +269,41 @@ def test_weights_leave_as_float16_and_reload_to_the_same_model(job):
     model = load_model(COMMON, artifact(dict(outcome.tensors)))
     assert torch.equal(model.state_dict()["head.weight"], outcome.tensors["head.weight"].float())
     assert not any(p.requires_grad for p in model.parameters())
+
+
+def test_packed_weights_are_those_that_everything_is_computed_with(job):
+    recipe = {"loss": "cross_entropy", "epochs": 1, "batch_size": 256, "warmup": 2}
+    found = STEPS["weights"].function({**COMMON, "recipe": recipe, "bits": 6}, {}, job).tensors
+    assert found["head.weight"].dtype == torch.int8
+    model = load_model(COMMON, artifact(found))
+    assert torch.equal(model.state_dict()["head.weight"], found["head.weight"] * found["head.weight" + SCALE])
+    images = data.load("digits").test.x(slice(0, 20))
+    clean = STEPS["clean"].function({**COMMON, "by_class": 20}, {"weights": artifact(found)}, job).tensors
+    assert torch.equal(clean["test_prediction"][:20], model(images).argmax(1))
+    assert torch.allclose(
+        clean["test_class_distance"], ReconstructionDetector(model).class_scores(images), atol=1e-4
+    )
+    assert len(clean["test_distance"]) == len(data.load("digits").test)
+
+
+def test_an_excerpt_keeps_the_first_image_of_each_class_in_turn_and_every_verdict(job):
+    whole = {
+        "index": torch.tensor([4, 4, 9, 9, 2, 2, 5, 5]),
+        "label": torch.tensor([0, 1]).repeat_interleave(4),
+        "target": torch.tensor([1, 2, 1, 2, 0, 2, 0, 2]),
+        "prediction": torch.arange(8),
+        "distance": torch.arange(8.0),
+        "perturbation": torch.arange(8, dtype=torch.int8).reshape(8, 1, 1, 1),
+    }
+    given = {"whole": artifact(whole, {"beta": 0.5})}
+    found = STEPS["excerpt"].function({"images": 2}, given, job)
+    assert found.facts == {"beta": 0.5}
+    assert found.tensors["kept"].tolist() == [0, 1, 4, 5]
+    assert found.tensors["perturbation"].flatten().tolist() == [0, 1, 4, 5]
+    for name in ("index", "label", "target", "prediction", "distance"):
+        assert torch.equal(found.tensors[name], whole[name])
+    both = STEPS["excerpt"].function({"images": 9}, given, job).tensors
+    assert both["kept"].tolist() == list(range(8))
 
 
 def test_health_runs_every_check_and_goes_on_where_it_was(job, weights):

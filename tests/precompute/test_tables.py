@@ -9,14 +9,15 @@ from core.health import Check, Number, checks_of
 from core.metrics import wilson
 from precompute.artifact import Artifact
 from precompute.health import COLUMNS, health, unchecked
-from precompute.pipeline import DATASETS, MODELS, PROFILES, experiment, shipped_names
+from precompute.pipeline import experiment, shipped_names
+from precompute.profiles import DATASETS, MODELS, PROFILES
 from precompute.report import PAPERS, report
 from precompute.store import Store
 from precompute.tables import ACCESS, tables
 
 KEYS = {
     "paper", "table", "dataset", "model", "attack", "mode", "access", "metric",
-    "published", "ours", "low", "high", "n", "profile", "reason", "warnings",
+    "published", "ours", "low", "high", "n", "profile", "reason", "warnings", "of", "source", "unit",
 }  # fmt: skip
 
 
@@ -68,7 +69,7 @@ def test_attacks_through_a_substitute_are_told_apart(made):
 
 def test_mnist_is_attacked_through_substitutes_that_never_ship():
     steps = {s.name: s for s in experiment("mnist", "demo")}
-    for model in MODELS:
+    for model in MODELS["mnist"]:
         substitute = steps[f"{model}/substitute"]
         assert substitute.params["recipe"] == {**steps[f"{model}/weights"].params["recipe"], "seed": 1}
         for name in ("pgd-targeted", "pgd-untargeted", "r-pgd-targeted", "r-pgd-untargeted"):
@@ -206,16 +207,18 @@ def test_published_numbers_are_the_papers():
 @pytest.mark.parametrize("profile", PROFILES)
 def test_experiments_choose_beta_on_other_images_than_they_report(dataset, profile):
     steps = experiment(dataset, profile)
-    for model in MODELS:
+    for model in MODELS[dataset]:
         spans = {}
         for step in steps:
             if step.name.startswith(f"{model}/") and step.function in ("attacked", "sweep"):
                 row = step.params["rows"]
                 kind = "table" if step.name.split("/")[1] in ACCESS else step.name.split("/")[1].split("-")[0]
                 spans.setdefault(kind, set()).add((row["first"], row["first"] + row["per_class"]))
+        examples = spans.pop("examples", set())
         assert set(spans) == {"matrix", "beta", "table"}
         (matrix,), (sweep,), (table,) = spans["matrix"], spans["beta"], spans["table"]
         assert matrix[1] <= sweep[0] < sweep[1] <= table[0]
+        assert examples <= {(table[0], table[0] + 1)}, "of the images that the table reports"
     assert len({s.name for s in steps}) == len(steps)
 
 
@@ -234,7 +237,7 @@ def test_demo_keeps_the_papers_epsilons_and_enough_iterations():
 def test_all_corruptions_of_mnist_alone():
     for profile, per_class in (("smoke", 2), ("demo", 100), ("paper", None)):
         steps = {s.name: s for s in experiment("mnist", profile)}
-        for model in MODELS:
+        for model in MODELS["mnist"]:
             step = steps[f"{model}/corrupted"]
             assert step.params["corruptions"] == list(CORRUPTIONS)
             assert step.params["rows"] == {"first": 0, "per_class": per_class, "targets": "none", "seed": 0}
@@ -296,15 +299,16 @@ def test_health_and_the_warnings_of_the_report_come_from_a_bundle(tmp_path, exam
     assert not any(row["warnings"] for row in report(store))
 
 
-def test_a_check_of_health_reads_all_models_and_none_of_the_images_that_choose_beta():
-    steps = {s.name: s for s in experiment("mnist", "demo")}
-    for model in MODELS:
+@pytest.mark.parametrize("dataset", ["mnist", "cifar10"])
+def test_a_check_of_health_reads_all_models_and_none_of_the_images_that_choose_beta(dataset):
+    steps = {s.name: s for s in experiment(dataset, "demo")}
+    for model in MODELS[dataset]:
         step = steps[f"{model}/health"]
-        assert set(step.params["others"]) == set(MODELS) - {model}
+        assert set(step.params["others"]) == set(MODELS[dataset]) - {model}
         assert step.inputs["weights"] is steps[f"{model}/weights"]
         assert step.params["undefended"] != model
         rows, sweep = step.params["rows"], steps[f"{model}/beta"].params["rows"]
         assert rows["first"] + rows["per_class"] <= sweep["first"]
         assert rows["per_class"] * 10 >= 50
-    assert "capsnet/health" in steps["results"].inputs
-    assert "capsnet/health" in shipped_names("mnist", "demo")
+        assert step.name in steps["results"].inputs
+        assert step.name in shipped_names(dataset, "demo")

@@ -80,3 +80,28 @@ def mnist() -> FakeBundle:
 @pytest.fixture
 def results(mnist: FakeBundle) -> Results:
     return Results([mnist])
+
+
+@pytest.fixture
+def svhn(monkeypatch: pytest.MonkeyPatch) -> FakeBundle:
+    """SVHN as two images, and what three models made of them; only some perturbations are stored."""
+    images = torch.zeros(20, 3, 8, 8, dtype=torch.uint8)
+    monkeypatch.setattr(
+        "core.papers.qin2020_pictures._copy",
+        lambda results, name: SimpleNamespace(test=SimpleNamespace(images=images)),
+    )
+    artifacts = {}
+    for model in MODELS:
+        clean = {"validation_distance": torch.linspace(1, 2, 100)}
+        matrix = {
+            "index": torch.arange(20),
+            "label": torch.full((20,), 3),
+            "target": torch.tensor([0, 1]).repeat(10),
+            "prediction": torch.tensor([0, 1]).repeat(10),
+            "distance": torch.tensor([1.0] * 18 + [9.0, 9.0]),
+            "perturbation": torch.full((4, 3, 8, 8), 7, dtype=torch.int8),
+            "kept": torch.tensor([2, 4, 5, 18]),
+        }
+        for name, tensors in (("clean", clean), ("matrix", matrix)):
+            artifacts[f"{model}/{name}"] = SimpleNamespace(tensors=tensors, tables={}, facts={})
+    return FakeBundle("svhn", artifacts)

@@ -6,7 +6,7 @@ from core.models import build
 from core.models.reconstructing import GREY_SIZES
 from core.papers import PAPERS, Drawing, NotDrawable, Panel, Results
 from core.papers.drawing import gather
-from core.papers.qin2020_pictures import _attacked, _draw
+from core.papers.qin2020_pictures import _draw
 
 FIGURES = {figure.number: figure for figure in PAPERS["qin2020"].figures}
 
@@ -42,14 +42,15 @@ def test_figure_3_compares_access_and_capsules(mnist):
     curve = mnist.artifacts["results"].tables["fpr"]
     through = curve[curve["model"] == "capsnet"].assign(access="black_box", k=5)
     mnist.artifacts["results"].tables["fpr"] = type(curve)(
-        curve.replace({"model": {"cnn_cr": "deepcaps", "cnn_r": "capsnet_all"}}).to_dict("records")
-        + through.to_dict("records")
-    )
+        curve.to_dict("records") + through.to_dict("records")
+    ).replace({"model": {"capsnet": "capsnet_deeper", "cnn_cr": "deepcaps", "cnn_r": "capsnet_all"}})
     mnist.dataset = "cifar10"
     left, right = FIGURES["3"].draw(Results([mnist])).panels
     assert "white box 30 %" in left.words
     assert "black box 5 %" in left.words
-    assert "CapsNet 30 %" in right.words
+    assert "Deeper CapsNet 30 %" in right.words
+    assert "DeepCaps 60 %" in right.words
+    assert "CapsNet All 70 %" in right.words
     assert "black" not in right.words
 
 
@@ -97,16 +98,19 @@ def test_pictures_need_a_copy(results, mnist, monkeypatch, tmp_path):
         FIGURES["7"].draw(results)
 
 
-def test_attacked_pictures_are_the_image_and_its_perturbation():
-    class Copy:
-        class test:  # noqa: N801
-            images = torch.tensor([10, 250], dtype=torch.uint8).reshape(2, 1, 1, 1)
+def test_figure_5_shows_undetected_attacks_on_0_that_are_stored(svhn):
+    drawing = FIGURES["5"].draw(Results([svhn]))
+    # Row 5 aims at 1, row 18 is flagged, the others are not stored.
+    assert [(row["model"], row["index"]) for row in drawing.rows] == [
+        (title, index) for title in ("CapsNet", "CNN+CR", "CNN+R") for index in (2, 4)
+    ]
 
-    stored = {
-        "index": torch.tensor([1, 0]),
-        "perturbation": torch.tensor([20, -20], dtype=torch.int8).reshape(2, 1, 1, 1),
-    }
-    assert _attacked(Copy, stored, torch.tensor([0, 1])).flatten().tolist() == [255, 0]
+
+def test_figure_5_says_when_nothing_went_undetected(svhn):
+    for model in ("capsnet", "cnn_cr", "cnn_r"):
+        svhn.artifacts[f"{model}/matrix"].tensors["distance"] += 9
+    with pytest.raises(NotDrawable, match="no attack went undetected"):
+        FIGURES["5"].draw(Results([svhn]))
 
 
 def test_what_is_drawn_at_random_is_always_the_same():

@@ -1,0 +1,102 @@
+"""Coordinates for a setting: from the bundle, or computed now, with a Stop button that stops."""
+
+from collections import OrderedDict
+from typing import Any
+
+import numpy as np
+import streamlit as st
+from torch import Tensor
+
+from app import universal
+from app.embedder import Embedded, EmbeddingFailed, embed
+from app.ui.universal_planes import Setting
+from app.universal import SPACES, Grid, Universals
+from precompute.store import Bundle
+
+HOLD = "_hold_embedding"
+KEPT = 24
+"""Computed embeddings that are remembered, over all sessions."""
+
+
+@st.cache_resource(show_spinner=False)
+def _computed() -> OrderedDict[tuple[Any, ...], Embedded]:
+    return OrderedDict()
+
+
+def stop() -> None:
+    """Compute no more until asked to."""
+    st.session_state[HOLD] = True
+
+
+def go_on() -> None:
+    """Compute again."""
+    st.session_state.pop(HOLD, None)
+
+
+def place(
+    bundle: Bundle, every: Universals, rows: Tensor, known: Grid, setting: Setting
+) -> dict[str, Embedded | np.ndarray | None]:
+    """Coordinates of both spaces; None where computing was stopped or failed, which is said on the page.
+
+    Args:
+        rows: Of the collection, that are embedded, in the order of the grid's models.
+    """
+    found: dict[str, Embedded | np.ndarray | None] = {}
+    missing: list[str] = []
+    for space in SPACES:
+        stored = universal.places(bundle, known, space, setting.of(space), setting.seed)
+        found[space] = _computed().get(_key(every, known, space, setting)) if stored is None else stored
+        if found[space] is None:
+            missing.append(space)
+    if not missing:
+        return found
+    with st.container(horizontal=True, vertical_alignment="center"):
+        button, bar = st.empty(), st.empty()
+    for space in missing:
+        if st.session_state.get(HOLD):
+            break
+        button.button("Stop", key=f"stop-{space}", icon=":material/stop_circle:", on_click=stop, width=120)
+        found[space] = _compute(every, rows, known, space, setting, bar)
+    if any(value is None for value in found.values()):
+        button.button(
+            "Compute", key="compute", icon=":material/play_circle:", on_click=go_on, type="primary", width=120
+        )
+        bar.markdown("Stopped: these settings are not stored. Press Compute, or choose others.")
+    else:
+        button.empty()
+        bar.empty()
+    return found
+
+
+def _compute(
+    every: Universals, rows: Tensor, known: Grid, space: str, setting: Setting, bar: Any
+) -> Embedded | None:
+    def show(share: float, what: str) -> None:
+        # This call also is where Streamlit ends this script, and the process, when something was clicked.
+        bar.progress(share, f"{SPACES[space]}, {setting.words(space)}: {what}")
+
+    models = every.source[rows]
+    places = {every.sources.index(model): number for number, model in enumerate(known.models)}
+    try:
+        made = embed(
+            every.points[rows.numpy()],
+            np.array([places[int(model)] for model in models]),
+            every.part[rows].numpy(),
+            known.models,
+            space=space,
+            setting=setting.of(space),
+            seed=setting.seed,
+            on_tick=show,
+        )
+    except EmbeddingFailed as error:
+        st.error(str(error), icon=":material/error:")
+        return None
+    remembered = _computed()
+    remembered[_key(every, known, space, setting)] = made
+    while len(remembered) > KEPT:
+        remembered.popitem(last=False)
+    return made
+
+
+def _key(every: Universals, known: Grid, space: str, setting: Setting) -> tuple[Any, ...]:
+    return every.key, known.name, space, setting.of(space), setting.seed

@@ -1,0 +1,148 @@
+"""Universal perturbations: where they lie among each other, and what each does (michels2019, Fig. 2)."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import streamlit as st
+from torch import Tensor
+
+from app import universal, url
+from app.embedder import Embedded
+from app.ui import notices, planes, tiles
+from app.ui import universal_planes as parts
+from app.ui.page import Opened, open_michels2019
+from app.ui.saving import offer_drawing
+from app.ui.status import status_line
+from app.ui.universal_groups import pick_by_name, separation_rows, show_picked, show_separation
+from app.ui.universal_one import choose_one, show_effect, show_one
+from app.ui.universal_planes import BY, OWN_READER, Look
+from app.universal import EVERY, NEEDS, PAPER, SPACES, Universals
+from core.figures.plane import By
+from core.figures.style import Record
+from core.models import TITLES
+from core.papers import Drawing, Panel
+
+INTRO = """
+One change, added to **any** image, that halves a network's accuracy: each point is such a perturbation. Drag
+over points to see what they have in common; click one to look closer. Do networks **leave a signature** in
+them?
+"""
+SCOPES = {EVERY: "All networks", PAPER: "Those of the paper"}
+
+
+def choose_view(every: Universals) -> tuple[str, By, str]:
+    """Whose perturbations, and what colours tell."""
+    url.check_choice("nets", list(SCOPES.values()), "Networks")
+    url.check_choice("tint", list(BY.values()), "Colour by")
+    scope = st.segmented_control(
+        "Networks",
+        list(SCOPES),
+        default=EVERY,
+        required=True,
+        format_func=SCOPES.__getitem__,
+        key="nets",
+        bind="query-params",
+    )
+    by: By = st.segmented_control(
+        "Colour by",
+        list(BY),
+        default="model",
+        required=True,
+        format_func=BY.__getitem__,
+        key="tint",
+        bind="query-params",
+        help="Parts of the test set are what perturbations were made from. Shapes always tell networks.",
+    )
+    readers = [OWN_READER, *every.readers]
+    titles = {OWN_READER: "its own network", **{name: TITLES[name] for name in every.readers}}
+    url.check_choice("fools", list(titles.values()), "Fooling rate on")
+    url.keep_possible("fools", readers)
+    reader = st.selectbox(
+        "Fooling rate on",
+        readers,
+        format_func=titles.__getitem__,
+        key="fools",
+        bind="query-params",
+        width=190,
+        help="Share of the test images that this network reads rightly, and does not with the perturbation.",
+    )
+    return scope, by, reader
+
+
+def show_planes(
+    page: Opened,
+    every: Universals,
+    rows: Tensor,
+    placed: Mapping[str, Embedded | np.ndarray | None],
+    look: Look,
+) -> None:
+    """Both planes side by side, and how far groups are apart."""
+    columns = st.columns([5, 5, 4], gap="medium")
+    panels: list[Panel] = []
+    records: list[Record] = []
+    picked = set(look.picked)
+    for (space, made), column in zip(placed.items(), columns, strict=False):
+        if made is None:
+            continue
+        where = made.places if isinstance(made, Embedded) else made
+        dots = parts.make_dots(every, rows, where, look.reader, look.picked)
+        if look.isolated:
+            dots = [dot for dot in dots if dot.id in picked]
+        if not dots:
+            continue
+        words = (
+            f"{SPACES[space]} of {len(dots)} universal perturbations, {look.setting.words(space)}, coloured "
+            f"by {BY[look.by].lower()}."
+        )
+        with column:
+            parts.show_plane(space, dots, look, words, len(every))
+        panels.append(Panel(parts.draw_plane(space, dots, look), words))
+        about = {**page.about, "space": space, "setting": look.setting.of(space), "seed": look.setting.seed}
+        records += [{**about, **dot.record()} for dot in dots]
+    with columns[2]:
+        computed = {space: made.rows for space, made in placed.items() if isinstance(made, Embedded)}
+        show_separation(separation_rows(page.bundle, look.known, look.setting, computed))
+    if panels:
+        offer_drawing(Drawing(tuple(panels), tuple(records)), f"{page.spec.name}-universal")
+
+
+def main() -> None:
+    st.html(tiles.STYLE)
+    page = open_michels2019("Universal perturbations", INTRO, needs=NEEDS, what="universal perturbations")
+    every = universal.collect(page.bundle)
+    with st.container(horizontal=True, gap="medium", vertical_alignment="bottom"):
+        scope, by, reader = choose_view(every)
+    known = universal.grid(page.bundle, scope)
+    rows = every.rows_of(known.models)
+    setting = parts.choose_setting(known, len(rows))
+    picked = parts.picked_rows(len(every))
+    # What is chosen further down decides what is drawn here.
+    above = st.container()
+    isolated = pick_by_name(every, known, picked)
+    middle = st.container()
+    st.subheader("One perturbation", anchor=False)
+    row = choose_one(every, rows)
+    with above:
+        url.show_corrections()
+        placed = planes.place(page.bundle, every, rows, known, setting)
+        look = Look(known, setting, by, reader, row, tuple(picked), isolated)
+        show_planes(page, every, rows, placed, look)
+    with middle:
+        show_picked(every, rows, picked)
+    show_one(every, rows, row)
+    show_effect(page, every, row)
+    facts = every.facts
+    made_now = [made.seconds for made in placed.values() if isinstance(made, Embedded)]
+    status_line(
+        f"{facts['parts']} parts × {facts['per_part']} perturbations of each network",
+        f"made from {facts['part_images']} images each",
+        *page.origin,
+        *([f"planes computed now in {sum(made_now):.0f} s"] if made_now else []),
+        live=False,
+        n=len(rows),
+        profile=page.bundle.profile,
+    )
+
+
+with notices.explained():
+    main()

@@ -1,0 +1,222 @@
+"""The steps of michels2019: its two networks, smallest and universal perturbations, transfer.
+
+For every data set of `DATASETS`, names of steps and where their artifacts are described:
+    michels_convnet/weights, michels_capsnet/weights: as of any model.
+    readings: `precompute.readings`.
+    {model}/universal, transfer/universal: `precompute.universal`.
+    {model}/adversarial/{attack}, {model}/minimum/{attack}, transfer/{attack}: `precompute.minimum`.
+    embedding, embedding/michels2019: `precompute.embedding`.
+    results-michels2019: `precompute.michels2019_tables`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from core.models import CAPSULE_MODELS, size_for
+from core.training import Recipe
+from precompute.declare import step
+from precompute.graph import Step
+from precompute.profiles import MODELS, RECIPES, profile_of
+
+OWN = ("michels_convnet", "michels_capsnet")
+MINIMUM = ("cw", "boundary", "deepfool")
+"""Attacks that minimise a norm, in the order of the paper's tables."""
+RESULTS = "results-michels2019"
+
+
+@dataclass(frozen=True)
+class HowMuch:
+    """What a profile means here.
+
+    Attributes:
+        epochs: Of training; None for the data set's own number.
+        bits: Of the stored weights of the paper's two models; None for float16.
+        parts, per_part: The test set is cut into so many parts, and so many universal perturbations are made
+            from each.
+        part_images: Of a part, at most; None for all.
+        universal: Fields of the universal perturbation; those left out are the paper's.
+        transfer: Test images of each class on which universal perturbations are tried; None for all.
+        attacked: Test images of each class for CW, and for the other attacks.
+        fields: Of the attacks; those left out are the paper's.
+        perplexities, neighbours, seeds: The grid of embeddings.
+    """
+
+    epochs: int | None
+    bits: int | None
+    parts: int
+    per_part: int
+    part_images: int | None
+    universal: dict[str, Any]
+    transfer: int | None
+    attacked: tuple[int, int]
+    fields: Mapping[str, dict[str, Any]] = field(default_factory=dict[str, dict[str, Any]])
+    perplexities: tuple[float, ...] = (5, 15, 30)
+    neighbours: tuple[int, ...] = (5, 15, 30)
+    seeds: tuple[int, ...] = (0, 1, 2)
+
+
+PROFILES = {
+    "smoke": HowMuch(
+        epochs=1,
+        bits=6,
+        parts=2,
+        per_part=2,
+        part_images=20,
+        universal={"steps": 3},
+        transfer=2,
+        attacked=(1, 1),
+        fields={
+            "cw": {"kappa": 1.0, "steps": 3, "searches": 2},
+            "boundary": {"steps": 20},
+            "deepfool": {"steps": 20, "max_step": 0.1},
+        },
+        perplexities=(2, 3),
+        neighbours=(2, 3),
+        seeds=(0,),
+    ),
+    "demo": HowMuch(
+        epochs=6,
+        bits=6,
+        parts=10,
+        per_part=10,
+        part_images=64,
+        universal={"images": 32, "every": 5},
+        transfer=20,
+        attacked=(10, 10),
+        # A tenth of CW's iterations, hence larger steps and a first c near where successes begin.
+        fields={
+            "cw": {"kappa": 1.0, "steps": 150, "searches": 5, "learning_rate": 0.05, "initial_c": 0.3},
+            "boundary": {"steps": 1000},
+            "deepfool": {"steps": 500, "max_step": 0.02},
+        },
+    ),
+    # kappa, Adam's rate and the numbers of images are the paper's; the other fields are by default.
+    "paper": HowMuch(
+        epochs=50,
+        bits=None,
+        parts=10,
+        per_part=10,
+        part_images=None,
+        universal={},
+        transfer=None,
+        attacked=(50, 100),
+        fields={"cw": {"kappa": 1.0, "steps": 10_000, "searches": 5, "learning_rate": 0.001}},
+    ),
+}
+DATASETS = ("mnist", "fashion_mnist")
+# The paper's weight of the squared error, its equal weight of absent classes, its decay.
+LOSSES: Mapping[str, Mapping[str, Any]] = {
+    "michels_convnet": {"loss": "cross_entropy", "weight_decay": 1e-4},
+    "michels_capsnet": {"loss": "margin", "absent": 1.0, "reconstruction_weight": 0.001},
+}
+
+
+def own_recipe(dataset: str, model: str, epochs: int | None) -> dict[str, Any]:
+    """Training recipe of one of the paper's two models, as JSON."""
+    fields: dict[str, Any] = {**RECIPES[dataset], **LOSSES[model], "seed": 0}
+    if epochs is not None:
+        fields["epochs"] = epochs
+    assert (fields["loss"] == "margin") == (model in CAPSULE_MODELS)
+    return Recipe(**fields).record()
+
+
+def michels2019_steps(
+    dataset: str, profile: str, named: Mapping[str, Step], digests: dict[str, str]
+) -> list[Step]:
+    """All steps of the paper on a data set; none where it is not among `DATASETS`.
+
+    Args:
+        named: The steps of the other models, whose weights are used.
+    """
+    if dataset not in DATASETS:
+        return []
+    how, size = PROFILES[profile], profile_of(dataset, profile).size
+    models = [*OWN, *MODELS[dataset]]
+    sizes = {model: size_for(model, dataset, size) for model in models}
+    packed = {} if how.bits is None else {"bits": how.bits}
+    weights = {model: named[f"{model}/weights"] for model in MODELS[dataset]}
+    for model in OWN:
+        params = {
+            "dataset": dataset,
+            "model": model,
+            "size": sizes[model],
+            "recipe": own_recipe(dataset, model, how.epochs),
+            **packed,
+        }
+        weights[model] = step(f"{model}/weights", "weights", params, {}, digests)
+    every = {"dataset": dataset, "models": models, "sizes": sizes}
+    given = {f"weights-{model}": weights[model] for model in models}
+    found = [weights[model] for model in OWN]
+    found.append(step("readings", "readings", every, given, digests))
+
+    universal: dict[str, Step] = {}
+    for model in models:
+        params = {
+            "dataset": dataset,
+            "model": model,
+            "size": sizes[model],
+            "parts": how.parts,
+            "per_part": how.per_part,
+            "part_images": how.part_images,
+            "fields": how.universal,
+            "seed": 0,
+        }
+        universal[model] = step(
+            f"{model}/universal", "universal", params, {"weights": weights[model]}, digests
+        )
+    found += universal.values()
+    rows = {"first": 0, "per_class": how.transfer, "targets": "none", "seed": 0}
+    tried = {**given, **{f"universal-{model}": made for model, made in universal.items()}}
+    found.append(step("transfer/universal", "universal_transfer", {**every, "rows": rows}, tried, digests))
+
+    for attack in MINIMUM:
+        adversarial = {
+            model: _adversarial(dataset, model, sizes[model], attack, how, weights[model]) for model in OWN
+        }
+        for model, made in adversarial.items():
+            name = f"{model}/minimum/{attack}"
+            params = {"dataset": dataset, "kept": 1}
+            found += [made, step(name, "minimum", params, {"adversarial": made}, digests)]
+        moved = {f"adversarial-{model}": made for model, made in adversarial.items()}
+        found.append(step(f"transfer/{attack}", "transfer", every, {**given, **moved}, digests))
+
+    for name, shown in (("embedding", models), ("embedding/michels2019", list(OWN))):
+        params = {
+            "models": shown,
+            "perplexities": list(how.perplexities),
+            "neighbours": list(how.neighbours),
+            "seeds": list(how.seeds),
+        }
+        found.append(step(name, "embedding", params, {model: universal[model] for model in shown}, {}))
+
+    read = {s.name: s for s in found if s.function not in ("weights", "adversarial")}
+    params = {"dataset": dataset, "profile": profile, "compared": list(OWN)}
+    return [*found, step(RESULTS, "michels2019", params, read, {})]
+
+
+def _adversarial(dataset: str, model: str, size: str, attack: str, how: HowMuch, weights: Step) -> Step:
+    """Attacked images of one model, and all that is known of them."""
+    targeted = attack == "cw"
+    params = {
+        "dataset": dataset,
+        "model": model,
+        "size": size,
+        "attack": attack,
+        "fields": how.fields.get(attack, {}),
+        "rows": {
+            "first": 0,
+            "per_class": how.attacked[0 if targeted else 1],
+            "targets": "random" if targeted else "none",
+            "seed": 0,
+        },
+        "seed": 0,
+    }
+    return step(
+        f"{model}/adversarial/{attack}", "adversarial", params, {"weights": weights}, dict(weights.data)
+    )
+
+
+def stays(name: str) -> bool:
+    """Whether a step's artifact stays where it was built."""
+    return "/adversarial/" in name
