@@ -9,7 +9,7 @@ from torch import nn
 
 
 def main() -> None:
-    """Load the network and the images, make one perturbation, print what it took."""
+    """Load the network and the images, take some epochs, print what they took."""
     import art
     import numpy as np
     from art.attacks.evasion import UniversalPerturbation
@@ -25,23 +25,23 @@ def main() -> None:
     model = build("capsnet", x.shape[1:]).eval()
     model.load_state_dict(given["weights"])
     classifier = PyTorchClassifier(model, nn.CrossEntropyLoss(), x.shape[1:], 10, clip_values=(0.0, 1.0))
-    # As much as nothing bounds it, FGSM of 0.03, until half are misread: what ours does.
+    # What ours does, but for a few epochs: nothing bounds it, FGSM of 0.03, until half are misread.
     attack = UniversalPerturbation(
-        classifier,
-        "fgsm",
-        {"eps": 0.03},
-        delta=0.5,
-        max_iter=250,
-        eps=1e6,
-        norm=2,
-        batch_size=1,
-        verbose=False,
+        classifier, "fgsm", {"eps": 0.03}, delta=0.5, max_iter=3, eps=1e6, norm=2, batch_size=1, verbose=False
     )
+    plainly, gradients = classifier.loss_gradient, 0
+
+    def counted(images: np.ndarray, *arguments: object, **more: object) -> np.ndarray:
+        nonlocal gradients
+        gradients += len(images)
+        return plainly(images, *arguments, **more)
+
+    classifier.loss_gradient = counted
     began = time.perf_counter()
-    x_adv = attack.generate(x, y=np.eye(10, dtype=np.float32)[y])
+    attack.generate(x, y=np.eye(10, dtype=np.float32)[y])
     took = time.perf_counter() - began
-    accuracy = float((classifier.predict(x_adv).argmax(1) == y).mean())
-    sys.stdout.write(json.dumps({"seconds": took, "accuracy": accuracy, "version": art.__version__}) + "\n")
+    found = {"seconds": took, "gradients": gradients, "version": art.__version__}
+    sys.stdout.write(json.dumps(found) + "\n")
 
 
 if __name__ == "__main__":

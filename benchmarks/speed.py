@@ -40,7 +40,7 @@ class Scale:
     smallest: int = 64
     deepfool: int = 50
     carlini_wagner: tuple[int, int] = (5, 100)
-    boundary: int = 1000
+    boundary: int = 4000  # foolbox's steps adapt after the first thousand
     universal: tuple[int, int] = (20, 100)
     universal_steps: int = 250
 
