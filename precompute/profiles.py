@@ -122,7 +122,7 @@ CW = {"steps": 60, "searches": 4, "learning_rate": 0.05, "initial_c": 0.3}
 OVERRIDES: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
     # scikit-learn's digits have 35 or more test images a class, and their build is to take minutes.
     "digits": {
-        "demo": {"steps": 100, "table": 10},
+        "demo": {"steps": 100, "table": 10, "bits": 6},
         "paper": {"matrix": 10, "sweep": 10, "table": 15},
     },
     # The subset has 123 or more test images a class. A gradient costs several times one on MNIST; fifty

@@ -14,9 +14,6 @@ from core.data.specs import OFFICIAL
 from core.models import TITLES
 from precompute.store import Bundle
 
-MICHELS2019 = ("mnist", "fashion_mnist")
-"""Data sets for which the results of michels2019 are computed."""
-
 
 @dataclass(frozen=True)
 class Opened:
@@ -100,11 +97,8 @@ def open_michels2019(title: str, intro: str, *, needs: Sequence[str], what: str)
     bundle = _open_bundle(title, intro)
     if any(name not in bundle for name in needs):
         of, command = SPECS[bundle.dataset].title, build_command(bundle.dataset, bundle.profile)
-        titles = [SPECS[name].title for name in MICHELS2019]
         st.info(
-            f"This bundle of {of} has no {what} yet; to have them, run `{command}`."
-            if bundle.dataset in MICHELS2019
-            else f"There are no {what} for {of}; choose {' or '.join(titles)}.",
+            f"This bundle of {of} has no {what} yet; to have them, run `{command}`.",
             icon=":material/info:",
         )
         url.show_corrections()

@@ -2,18 +2,13 @@ from pathlib import Path
 
 import pytest
 
-from app.ui.page import MICHELS2019
 from core.data import SPECS
-from precompute.michels2019 import DATASETS
 from tests.app.conftest import OpenPage, html
 
 VIEWS = Path(__file__).parents[2] / "app" / "views"
 PAGES = sorted(path.stem for path in VIEWS.glob("*.py") if path.stem != "__init__")
 # A paper fixes its data sets, so its page follows no choice of one.
 RESULTS = [page for page in PAGES if page not in ("overview", "papers")]
-
-PLAIN = ("universal", "minimal", "transfer")
-"""Of these there are no results for the digits."""
 
 
 def test_the_pages_are_found() -> None:
@@ -92,23 +87,9 @@ def test_an_unknown_data_set_is_corrected(open_page: OpenPage, page: str) -> Non
     assert "Data set “Letters” is not among Digits, MNIST, Fashion-MNIST" in said
 
 
-@pytest.mark.parametrize("page", PLAIN)
-@pytest.mark.parametrize("title", ["Digits", "SVHN"])
-def test_pages_of_michels2019_say_where_their_results_are(open_page: OpenPage, page: str, title: str) -> None:
-    app = open_page(page, dataset=title)
-    assert not app.exception
-    assert not app.error
-    assert f"for {title}; choose MNIST or Fashion-MNIST" in app.info[0].value
-    assert not app.get("vega_lite_chart")
-
-
-def test_pages_and_steps_of_michels2019_agree_on_its_data_sets() -> None:
-    assert MICHELS2019 == DATASETS
-
-
 @pytest.mark.parametrize("page", PAGES)
 def test_pictures_have_words(open_page: OpenPage, page: str) -> None:
-    app = open_page(page, steps="3", dataset="MNIST" if page in PLAIN else "Digits")
+    app = open_page(page, steps="3", dataset="Digits")
     drawn = html(app)
     assert drawn.count("<img") == drawn.count(' alt="')
     assert all(chart.proto.alt for chart in app.get("vega_lite_chart"))

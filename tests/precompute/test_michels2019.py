@@ -15,7 +15,7 @@ from precompute.artifact import Artifact
 from precompute.files import Folder
 from precompute.graph import keys_by_name
 from precompute.loading import load_network
-from precompute.michels2019 import DATASETS, MINIMUM, OWN, RESULTS, stays
+from precompute.michels2019 import MINIMUM, OWN, RESULTS, stays
 from precompute.michels2019_tables import norm_differences, norms_of, transfer_rows, universal_rows
 from precompute.pipeline import experiment, shipped_names
 from precompute.steps import STEPS
@@ -213,7 +213,7 @@ def test_rates_of_universal_perturbations_are_means_over_the_images():
     assert found["fooling_rate", "right"] == (20, 36)
 
 
-@pytest.mark.parametrize("dataset", DATASETS)
+@pytest.mark.parametrize("dataset", data.SPECS)
 def test_the_experiment_names_all_steps_and_ships_no_pictures(dataset):
     if not data.is_available(dataset):
         pytest.skip(f"no local copy of {dataset}")
