@@ -37,20 +37,12 @@ class PatchProduct(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Gradients of x, weight and bias."""
         bands, *patches = ctx.saved_tensors
-        batch, channels, height, width = ctx.shape
+        batch, channels, _, width = ctx.shape
         g_x = g_weight = g_bias = None
         if ctx.needs_input_grad[0]:
             # A row of the output reaches `rows` rows of the image: one product gives what it adds to each.
-            # Sums are made in single precision at least.
-            g_rows = (gradient.to(bands.dtype).flatten(2).flatten(0, 1) @ bands).view(
-                batch, gradient.shape[1], channels, ctx.size[0], width
-            )
-            whole = gradient.new_zeros(
-                batch, channels, height, width, dtype=torch.promote_types(bands.dtype, torch.float32)
-            )
-            for row in range(ctx.size[0]):
-                whole[:, :, row : row + gradient.shape[1]] += g_rows[:, :, :, row].transpose(1, 2)
-            g_x = whole.to(bands.dtype)
+            g_rows = gradient.to(bands.dtype).flatten(2).flatten(0, 1) @ bands
+            g_x = add_up(g_rows.view(batch, -1, channels, ctx.size[0], width))
         if patches:
             g = gradient.to(patches[0].dtype).flatten(0, 2)
             g_weight, g_bias = g.T @ patches[0], g.sum(0)
@@ -61,6 +53,26 @@ def extract(x: Tensor, size: tuple[int, int]) -> Tensor:
     """Patches of images (B, C, H, W), (B * h * w, C * rows * columns)."""
     windows = x.unfold(2, size[0], 1).unfold(3, size[1], 1)  # (B, C, h, w, rows, columns)
     return windows.permute(0, 2, 3, 1, 4, 5).flatten(3).flatten(0, 2)
+
+
+def add_up(rows: Tensor) -> Tensor:
+    """Rows of images from the parts that overlap: row y is the sum over k of part k of y - k.
+
+    Args:
+        rows: (B, h, C, K, W).
+    Returns: (B, C, h + K - 1, W); sums are made in single precision at least.
+    """
+    batch, height, channels, parts, width = rows.shape
+    # Between rows of zeros the parts of one y lie at equal distances in memory: a view of them, one sum.
+    padded = rows.new_zeros(batch, height + 2 * (parts - 1), channels, parts, width)
+    padded[:, parts - 1 : parts - 1 + height] = rows
+    of_image, of_row, of_channel, of_part, _ = padded.stride()
+    together = padded.as_strided(
+        (batch, channels, height + parts - 1, parts, width),
+        (of_image, of_channel, of_row, of_row - of_part, 1),
+        (parts - 1) * of_part,
+    )
+    return together.sum(3, dtype=torch.promote_types(rows.dtype, torch.float32)).to(rows.dtype)
 
 
 def spread_out(weight: Tensor, width: int) -> Tensor:

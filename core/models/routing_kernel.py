@@ -8,7 +8,7 @@ loops run over whole vectors. numba compiles without a C compiler and keeps what
 
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -18,9 +18,10 @@ from torch import Tensor
 from core.runtime import in_parts
 
 Array = Any
+T = TypeVar("T")
 
 
-def compiled(function: Callable[..., None]) -> Callable[..., None]:
+def compiled(function: Callable[..., T]) -> Callable[..., T]:
     """The function as machine code; sums may be reordered, infinities and NaNs keep their meaning."""
     return njit(cache=True, nogil=True, fastmath={"reassoc", "contract", "arcp", "nsz"})(function)
 
@@ -47,13 +48,7 @@ def route(u: Tensor, weight: Tensor, bias: Tensor, iterations: int) -> tuple[Ten
     sums = u.new_empty(iterations, batch, classes, dim)
     couplings = u.new_empty(iterations - 1, batch, classes, inputs)
     arrays = [t.detach().numpy() for t in (u, weight, bias, sums, couplings)]
-
-    def part(start: int, stop: int) -> None:
-        votes = votes_of(u, weight)
-        agreement = u.new_empty(classes, inputs)
-        route_images(*arrays, votes.numpy(), agreement.numpy(), start, stop)
-
-    in_parts(part, batch)
+    in_parts(lambda start, stop: route_images(*arrays, start, stop), batch)
     return sums, couplings
 
 
@@ -68,30 +63,25 @@ def pull_back(
         train: Whether weights want a gradient.
     Returns: That of u, that of the weights or None, that of the bias.
     """
-    (batch, _, inputs), (classes, dim), terms = u.shape, weight.shape[:2], 2 * len(couplings) + 1
+    batch, (classes, dim) = len(u), weight.shape[:2]
     g_u, g_bias = torch.zeros_like(u), u.new_zeros(batch, classes, dim)
     arrays = [t.detach().numpy() for t in (u, weight, sums, couplings, gradient, g_u, g_bias)]
     g_weights: list[Tensor] = []
 
     def part(start: int, stop: int) -> None:
-        votes = votes_of(u, weight)
-        g_coupling = u.new_empty(classes, inputs)
-        left = u.new_empty(len(votes), terms, classes, inputs)
-        right = u.new_empty(len(votes), terms, classes, dim)
         g_weight = torch.zeros_like(weight) if train else weight.new_empty(0, 0, 0, 0)
         g_weights.append(g_weight)
-        scratch = [t.numpy() for t in (votes, g_coupling, left, right, u.new_empty(2, inputs), g_weight)]
-        pull_back_images(*arrays, *scratch, start, stop)
+        pull_back_images(*arrays, g_weight.numpy(), start, stop)
 
     in_parts(part, batch)
     return g_u, sum(g_weights[1:], g_weights[0]) if train else None, g_bias.sum(0)
 
 
-def votes_of(u: Tensor, weight: Tensor) -> Tensor:
-    """Room for the votes of a few images, (n, J, D, I)."""
+@compiled
+def at_once(weight: Array) -> int:
+    """How many images share a reading of the weights (J, D, P, I)."""
     classes, dim, _, inputs = weight.shape
-    count = min(len(u), max(1, CACHE // (4 * classes * dim * inputs)))
-    return u.new_empty(count, classes, dim, inputs)
+    return max(1, CACHE // (4 * classes * dim * inputs))
 
 
 @compiled
@@ -101,13 +91,14 @@ def route_images(
     bias: Array,
     sums: Array,
     couplings: Array,
-    votes: Array,
-    agreement: Array,
     start: int,
     stop: int,
 ) -> None:
-    """`route` for images start to stop; votes and agreement are scratch."""
-    count, classes, dim, inputs = votes.shape
+    """`route` for images start to stop."""
+    classes, dim, _, inputs = weight.shape
+    count = at_once(weight)
+    votes = np.empty((count, classes, dim, inputs), np.float32)
+    agreement = np.empty((classes, inputs), np.float32)
     v = np.empty((classes, dim), np.float32)
     whole = np.empty(inputs, np.int32)
     for first in range(start, stop, count):
@@ -138,11 +129,6 @@ def pull_back_images(
     gradient: Array,
     g_u: Array,
     g_bias: Array,
-    votes: Array,
-    g_coupling: Array,
-    left: Array,
-    right: Array,
-    rows: Array,
     g_weight: Array,
     start: int,
     stop: int,
@@ -152,7 +138,12 @@ def pull_back_images(
     The gradient of the votes is a short sum of products, left (J, I) times right (J, D): two of each pass and
     one of the first. It is never stored whole.
     """
-    count, classes, dim, _ = votes.shape
+    classes, dim, _, inputs = weight.shape
+    count, terms = at_once(weight), 2 * len(couplings) + 1
+    votes = np.empty((count, classes, dim, inputs), np.float32)
+    left = np.empty((count, terms, classes, inputs), np.float32)
+    right = np.empty((count, terms, classes, dim), np.float32)
+    g_coupling, rows = np.empty((classes, inputs), np.float32), np.empty((4, inputs), np.float32)
     g_s, g_v = np.empty((classes, dim), np.float32), np.empty((classes, dim), np.float32)
     for first in range(start, stop, count):
         last = min(first + count, stop)
@@ -329,25 +320,44 @@ def spread(
     """From the votes' gradient, sum_r left_rji right_rjd, to those of u and, unless empty, of the weights."""
     _, terms, classes, inputs = left.shape
     dim, dims = right.shape[3], u.shape[1]
+    factors = np.empty((terms, 4), np.float32)
     for j in range(classes):
-        for d in range(0, dim, 2):
-            # Two of them at once: u's gradient is read and written half as often. Of an odd number, the last
-            # one is joined by zeros.
-            other = min(d + 1, dim - 1)
+        for d in range(0, dim, 4):
+            # Four of them at once: left and u's gradient are read a quarter as often. Where fewer are left,
+            # the last one is joined by zeros.
+            d1, d2, d3 = min(d + 1, dim - 1), min(d + 2, dim - 1), min(d + 3, dim - 1)
             for n in range(len(u)):
-                for k in range(2):
-                    rows[k] = ZERO
-                    if d + k < dim:
-                        for r in range(terms):
-                            factor = right[n, r, j, d + k]
-                            for i in range(inputs):
-                                rows[k, i] += factor * left[n, r, j, i]
+                for r in range(terms):
+                    for k in range(4):
+                        factors[r, k] = right[n, r, j, d + k] if d + k < dim else ZERO
+                a0, a1, a2, a3 = factors[0]
+                for i in range(inputs):
+                    term = left[n, 0, j, i]
+                    rows[0, i], rows[1, i], rows[2, i], rows[3, i] = (
+                        a0 * term,
+                        a1 * term,
+                        a2 * term,
+                        a3 * term,
+                    )
+                for r in range(1, terms, 2):
+                    a0, a1, a2, a3 = factors[r]
+                    b0, b1, b2, b3 = factors[r + 1]
+                    for i in range(inputs):
+                        term, next_term = left[n, r, j, i], left[n, r + 1, j, i]
+                        rows[0, i] += a0 * term + b0 * next_term
+                        rows[1, i] += a1 * term + b1 * next_term
+                        rows[2, i] += a2 * term + b2 * next_term
+                        rows[3, i] += a3 * term + b3 * next_term
                 for p in range(dims):
                     for i in range(inputs):
-                        g_u[n, p, i] += weight[j, d, p, i] * rows[0, i] + weight[j, other, p, i] * rows[1, i]
+                        g_u[n, p, i] += (
+                            weight[j, d, p, i] * rows[0, i]
+                            + weight[j, d1, p, i] * rows[1, i]
+                            + weight[j, d2, p, i] * rows[2, i]
+                            + weight[j, d3, p, i] * rows[3, i]
+                        )
                 if g_weight.size:
                     for p in range(dims):
-                        for i in range(inputs):
-                            g_weight[j, d, p, i] += u[n, p, i] * rows[0, i]
-                        for i in range(inputs):
-                            g_weight[j, other, p, i] += u[n, p, i] * rows[1, i]
+                        for k in range(min(4, dim - d)):
+                            for i in range(inputs):
+                                g_weight[j, d + k, p, i] += u[n, p, i] * rows[k, i]
