@@ -12,14 +12,13 @@ from app.results import attack_words
 from app.ui import effects, notices, tiles
 from app.ui.charts import show_chart
 from app.ui.page import Opened, open_michels2019
-from app.ui.saving import offer_drawing
+from app.ui.saving import offer_chart
 from app.ui.status import status_line
 from core.figures.norms import Lengths, norm_chart, reach_chart
 from core.figures.style import MODEL_COLOURS, in_words
 from core.images import LEVELS
 from core.metrics import rate
 from core.models import TITLES
-from core.papers import Drawing, Panel
 
 INTRO = """
 How **little** must an image change until a network misreads it? Each attack looks for the smallest change
@@ -61,7 +60,7 @@ def show_lengths(page: Opened, groups: list[Lengths], norm: str, drawn: str) -> 
     words = f"{title}. {'; '.join(group.words for group in groups)}."
     show_chart(chart.properties(height=chart.height + AROUND), words, f"minimal-{drawn}")
     rows = [{**page.about, "norm": norm, **group.row()} for group in groups]
-    offer_drawing(Drawing((Panel(chart, words),), tuple(rows)), f"{page.spec.name}-minimal-{norm}")
+    offer_chart(chart, words, rows, f"{page.spec.name}-minimal-{norm}")
 
 
 def show_table(groups: list[Lengths]) -> None:

@@ -12,14 +12,13 @@ from app.results import attack_words
 from app.ui import effects, notices, tiles
 from app.ui.charts import show_chart
 from app.ui.page import Opened, open_michels2019
-from app.ui.saving import offer_drawing
+from app.ui.saving import offer_chart
 from app.ui.status import status_line
 from core.attacks import perturb
 from core.figures.style import Record, in_words, interval
 from core.figures.transfer import Transfer, transfer_chart
 from core.images import LEVELS
 from core.models import TITLES
-from core.papers import Drawing, Panel
 from core.transfer import DENOMINATORS
 
 INTRO = """
@@ -113,8 +112,8 @@ def show_matrix(page: Opened, cells: list[Transfer], attack: str, over: str, pai
             f"Made on **{chosen.source_title}**, read by **{chosen.model_title}**: "
             f"{in_words(chosen.rate)} fooled."
         )
-    drawing = Drawing((Panel(chart, f"{title}. {words}."),), tuple(records(page, cells, attack, over)))
-    offer_drawing(drawing, f"{page.spec.name}-transfer-{attack}-{over}")
+    file = f"{page.spec.name}-transfer-{attack}-{over}"
+    offer_chart(chart, f"{title}. {words}.", records(page, cells, attack, over), file)
 
 
 def records(page: Opened, cells: list[Transfer], attack: str, over: str) -> list[Record]:

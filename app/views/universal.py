@@ -99,7 +99,7 @@ def show_planes(
         records += [{**about, **dot.record()} for dot in dots]
     with columns[2]:
         computed = {space: made.rows for space, made in placed.items() if isinstance(made, Embedded)}
-        show_separation(separation_rows(page.bundle, look.known, look.setting, computed))
+        show_separation(page, separation_rows(page.bundle, look.known, look.setting, computed))
     if panels:
         offer_drawing(Drawing(tuple(panels), tuple(records)), f"{page.spec.name}-universal")
 
@@ -128,8 +128,8 @@ def main() -> None:
         if known_all:
             show_planes(page, every, rows, placed, look)
     with middle:
-        show_picked(every, rows, picked)
-    show_one(every, rows, row)
+        show_picked(page, every, rows, picked)
+    show_one(page, every, rows, row)
     show_effect(page, every, row)
     if not known_all:  # last, as it takes a while
         with above:
