@@ -75,8 +75,8 @@ def show_universal(found: Bundle, scene: Scene, dataset: Dataset, image: int) ->
         offer_chart(chart, words, rows, f"{found.dataset}-{scene.model}-{image}-universal")
     st.caption(
         f"Made on {TITLES[maker]}, {name_of(artifact, number)}, in {int(t['iterations'][number])} "
-        f"iterations; with it {percent(float(t['accuracy'][number]))} of the images that it was made from are still read "
-        f"rightly. As it was found, its length is ℓ₂ {float(t['norm_l2'][number]):.2f}, "
+        f"iterations; with it {percent(float(t['accuracy'][number]))} of the images that it was made from "
+        f"are still read rightly. As it was found, its length is ℓ₂ {float(t['norm_l2'][number]):.2f}, "
         f"ℓ∞ {float(t['norm_linf'][number]):.2f}."
     )
 

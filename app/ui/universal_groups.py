@@ -125,7 +125,7 @@ def pick_by_name(every: Universals, known: Grid, picked: Sequence[int]) -> bool:
             key="pick-out",
             on_click=parts.pick_out,
             args=(rows if len(rows) < len(every) else [], len(every)),
-            help="Or drag over points.",
+            help="Or draw a line around points; with Shift, to add to those picked out.",
         )
         url.check_choice("isolate", ("true", "false"), "Isolate")
         isolated = st.toggle(
