@@ -5,6 +5,7 @@ import torch
 
 from app import url
 from app.live import Frame, Request, Run
+from app.ui.columns import columns
 from app.ui.saving import offer_chart
 from app.ui.scene import Scene
 from core.attacks import Boundary
@@ -29,7 +30,7 @@ class Stage:
         self.strip = st.empty() if len(request.targets) > 1 else None
         self.chosen = self._look_closer() if self.strip else 0
         self.row, self.bar = st.empty(), st.empty()
-        left, right = st.columns(2, gap="large")
+        left, right = columns([1, 1], "charts", least=20)
         left.markdown("###### What the network answers")
         right.markdown("###### How far the image is from its reconstruction")
         self.places = {"answers": left.empty(), "path": right.empty()}

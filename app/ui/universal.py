@@ -12,6 +12,7 @@ from app import state, url
 from app.live import Frame, observe
 from app.ui import pictures
 from app.ui.charts import show_chart
+from app.ui.columns import columns
 from app.ui.images import png
 from app.ui.saving import offer_chart
 from app.ui.scene import Scene
@@ -62,7 +63,7 @@ def show_universal(found: Bundle, scene: Scene, dataset: Dataset, image: int) ->
         int(frame.prediction[1]), label, None, float(frame.distance[1]), scene.threshold, scene.classes
     )
     st.html(pictures.verdict_box(verdict, f"At strength {strength:g}."))
-    left, right = st.columns([3, 2], gap="large")
+    left, right = columns([3, 2], "universal", least=20)
     left.html(as_row(scene, frame, strength * delta, strength, label))
     answers = answer_table(scene.scores(frame.logits[0]), scene.scores(frame.logits[1]), scene.classes)
     with right:

@@ -11,6 +11,7 @@ from app import universal, url
 from app.ui import pictures
 from app.ui import universal_planes as parts
 from app.ui.charts import show_chart
+from app.ui.columns import columns
 from app.ui.page import Opened
 from app.ui.saving import offer_chart
 from app.ui.universal_one import perturbation_picture, show_fooling
@@ -163,7 +164,7 @@ def show_picked(page: Opened, every: Universals, rows: Tensor, picked: Sequence[
             icon=":material/info:",
         )
         return
-    left, middle, right = st.columns([2, 3, 4], gap="large")
+    left, middle, right = columns([2, 3, 4], "picked", least=12)
     with left:
         levels = parts.mean_levels(every, shown.tolist())
         st.html(pictures.row([perturbation_picture(levels, "Their mean", f"mean of {len(shown)}")], []))

@@ -12,6 +12,7 @@ from app.ui import effects, pictures
 from app.ui import universal_planes as parts
 from app.ui.charts import show_chart
 from app.ui.choices import choose_class
+from app.ui.columns import columns
 from app.ui.images import perturbation_png
 from app.ui.page import Opened
 from app.ui.saving import offer_chart
@@ -90,7 +91,7 @@ def choose_one(every: Universals, rows: Tensor) -> int:
 
 def show_one(page: Opened, every: Universals, rows: Tensor, row: int) -> None:
     """One perturbation: large, whom it fools, what lies nearest."""
-    left, middle, right = st.columns([2, 3, 4], gap="large")
+    left, middle, right = columns([2, 3, 4], "one", least=12)
     with left:
         title = f"ℓ₂ {float(every.norm_l2[row]):.2f}, ℓ∞ {float(every.norm_linf[row]):.2f}"
         st.html(pictures.row([perturbation_picture(every.levels[row], title, every.name(row))], []))

@@ -11,6 +11,7 @@ from app.minimum import NAMES, UNIVERSAL, Minimal, Transferred
 from app.results import attack_words
 from app.ui import effects, notices, tiles
 from app.ui.charts import show_chart
+from app.ui.columns import columns
 from app.ui.page import Opened, open_michels2019
 from app.ui.saving import offer_chart
 from app.ui.status import status_line
@@ -148,6 +149,7 @@ def show_table(page: Opened, cells: list[Transfer], attack: str, over: str, pair
         key="transfer-table",
         hide_index=True,
         height=min(38 + 35 * len(rows), 420),
+        placeholder="–",
         selection_mode="single-cell",
         on_select=partial(pick_line, "transfer-table", order),
         column_config={
@@ -271,7 +273,7 @@ def main() -> None:
         pair = choose_pair(found)
     url.show_corrections()
     cells = found.cells(over)
-    left, right = st.columns([5, 6], gap="large")
+    left, right = columns([5, 6], "matrix", least=24)
     with left:
         show_matrix(page, cells, attack, over, pair)
     with right:

@@ -8,6 +8,7 @@ from app import universal, url
 from app.embedder import Embedded
 from app.ui import notices, planes, tiles
 from app.ui import universal_planes as parts
+from app.ui.columns import columns
 from app.ui.page import Opened, open_michels2019
 from app.ui.planes import Placed
 from app.ui.saving import offer_drawing
@@ -117,7 +118,7 @@ def main() -> None:
     picked = parts.picked_rows(len(every))
     # What is chosen further down decides what is drawn here.
     said = st.container()
-    left, beside = st.columns([10, 4], gap="large")
+    left, beside = columns([10, 4], "planes", least=15)
     with left:
         above = st.container()
         isolated = pick_by_name(every, known, picked)
