@@ -29,6 +29,15 @@ OWN = ("michels_convnet", "michels_capsnet")
 SPACES = {"tsne": "t-SNE", "umap": "UMAP"}
 
 
+def part_name(part: int, number: int | None = None) -> str:
+    """A part of the test set, and which of its perturbations, as people count: "part 3, number 7".
+
+    Args:
+        part, number: From 0, as they are stored.
+    """
+    return f"part {part + 1}" if number is None else f"part {part + 1}, number {number + 1}"
+
+
 @dataclass(frozen=True, eq=False)
 class Universals:
     """The universal perturbations of all models, one model after the other.
@@ -85,9 +94,7 @@ class Universals:
 
     def name(self, row: int) -> str:
         """One in words: "CapsNet, part 3, number 7"."""
-        return (
-            f"{TITLES[self.model(row)]}, part {int(self.part[row]) + 1}, number {int(self.number[row]) + 1}"
-        )
+        return f"{TITLES[self.model(row)]}, {part_name(int(self.part[row]), int(self.number[row]))}"
 
     def median_row(self, model: str) -> int:
         """That of median length among a model's."""

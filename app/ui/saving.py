@@ -1,10 +1,12 @@
 """Buttons that save a drawing as PNG, SVG and CSV."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import streamlit as st
 
-from core.papers import Drawing, csv_text, png, svg
+from core.figures.style import Record
+from core.papers import Drawing, Panel, csv_text, png, svg
+from core.papers.drawing import Chart
 
 
 def offer_drawing(drawing: Drawing, file: str) -> None:
@@ -30,3 +32,14 @@ def offer_drawing(drawing: Drawing, file: str) -> None:
                 type="tertiary",
                 on_click="ignore",
             )
+
+
+def offer_chart(chart: Chart, words: str, rows: Iterable[Record], file: str) -> None:
+    """The same three buttons for a single chart.
+
+    Args:
+        words: What it shows, in a sentence.
+        rows: The numbers behind it, all with the same columns.
+        file: Name of the files, without their ending.
+    """
+    offer_drawing(Drawing((Panel(chart, words),), tuple(rows)), file)

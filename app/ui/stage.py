@@ -5,10 +5,14 @@ import torch
 
 from app import url
 from app.live import Frame, Request, Run
+from app.ui.columns import columns
+from app.ui.saving import offer_chart
 from app.ui.scene import Scene
 from core.attacks import Boundary
 from core.figures.logits import answer_bars
 from core.figures.path import length_chart, path_chart
+from core.figures.style import Record
+from core.papers.drawing import Chart
 
 
 class Stage:
@@ -26,16 +30,18 @@ class Stage:
         self.strip = st.empty() if len(request.targets) > 1 else None
         self.chosen = self._look_closer() if self.strip else 0
         self.row, self.bar = st.empty(), st.empty()
-        left, right = st.columns(2, gap="large")
+        left, right = columns([1, 1], "charts", least=20)
         left.markdown("###### What the network answers")
         right.markdown("###### How far the image is from its reconstruction")
-        self.answers, self.path = left.empty(), right.empty()
+        self.places = {"answers": left.empty(), "path": right.empty()}
+        self.savers = {"answers": left.container(), "path": right.container()}
         asks = isinstance(request.attack, Boundary)
         self.unit, self.units = ("Query", "queries") if asks else ("Iteration", "iterations")
-        self.effort = self.length = None
+        self.effort = None
         if request.attack.bound(torch.zeros(1, 1, 1, 1)) is None:
             st.markdown("###### How far it has to go from the original")
-            self.effort, self.length = st.empty(), st.empty()
+            self.effort, self.places["length"] = st.empty(), st.empty()
+            self.savers["length"] = st.container()
 
     def _look_closer(self) -> int:
         """Which of several targets is shown in full."""
@@ -85,19 +91,32 @@ class Stage:
         self.row.html(scene.row(run, frame, row))
         if not charts:
             return
-        colour = scene.verdict(run, frame, row).colour
-        bars = answer_bars(scene.answers(run, frame, row), scene.quantity, colour, (0, 1.12))
-        points, unit = scene.path(run), self.unit.lower()
-        path = path_chart(points, scene.threshold, run.total, frame.step, unit)
-        self.answers.altair_chart(
-            bars, alt=f"Bars: {scene.quantity} of each class, before and after the attack"
-        )
-        self.path.altair_chart(
-            path, alt="Line: distance to the reconstruction against iterations, and the detector's threshold"
-        )
-        if self.effort is not None and self.length is not None:
+        if self.effort is not None:
             self.effort.markdown(scene.effort(run, frame, row))
-            self.length.altair_chart(
-                length_chart(points, run.total, frame.step, unit),
-                alt=f"Line: length of the perturbation against {self.units}",
-            )
+        for name, (chart, words, _) in self.charts(run, frame).items():
+            self.places[name].altair_chart(chart, alt=words)
+
+    def offer(self, run: Run, frame: Frame) -> None:
+        """Buttons below the charts that save them."""
+        file = f"{run.request.dataset}-{run.request.model}-{run.request.image}"
+        for name, (chart, words, rows) in self.charts(run, frame).items():
+            with self.savers[name]:
+                offer_chart(chart, words, rows, f"{file}-{name}")
+
+    def charts(self, run: Run, frame: Frame) -> dict[str, tuple[Chart, str, list[Record]]]:
+        """The charts of one point of the path: each with what it shows, and the numbers behind it."""
+        scene, row = self.scene, self.chosen
+        about = {"dataset": run.request.dataset, "model": run.request.model, "image": run.request.image}
+        answers, points, unit = scene.answers(run, frame, row), scene.path(run), self.unit.lower()
+        bars = answer_bars(answers, scene.quantity, scene.verdict(run, frame, row).colour, (0, 1.12))
+        words = f"Bars: {scene.quantity} of each class, before and after the attack"
+        rows = [{**about, "step": frame.step, **answer.record()} for answer in answers]
+        drawn: dict[str, tuple[Chart, str, list[Record]]] = {"answers": (bars, words, rows)}
+        path = path_chart(points, scene.threshold, run.total, frame.step, unit)
+        words = f"Line: distance to the reconstruction against {self.units}, and the detector's threshold"
+        rows = [{**about, **point.record()} for point in points]
+        drawn["path"] = path, words, rows
+        if self.effort is not None:
+            length = length_chart(points, run.total, frame.step, unit)
+            drawn["length"] = length, f"Line: length of the perturbation against {self.units}", rows
+        return drawn

@@ -11,18 +11,21 @@ from torch import Tensor
 from app import state, url
 from app.live import Frame, observe
 from app.ui import pictures
-from app.ui.images import perturbation_png, png
+from app.ui.charts import show_chart
+from app.ui.columns import columns
+from app.ui.images import png
+from app.ui.saving import offer_chart
 from app.ui.scene import Scene
+from app.ui.universal_one import STRENGTH, perturbation_picture
 from app.ui.verdict import Verdict
+from app.universal import part_name
 from core.attacks import perturb
 from core.data import Dataset
 from core.figures.logits import answer_bars, answer_table
+from core.figures.style import percent
 from core.images import LEVELS
 from core.models import TITLES
 from precompute.store import Artifact, Bundle
-
-STRENGTH = 2.0
-"""Of the slider's end: so many times the perturbation that was found."""
 
 
 def show_universal(found: Bundle, scene: Scene, dataset: Dataset, image: int) -> None:
@@ -60,18 +63,22 @@ def show_universal(found: Bundle, scene: Scene, dataset: Dataset, image: int) ->
         int(frame.prediction[1]), label, None, float(frame.distance[1]), scene.threshold, scene.classes
     )
     st.html(pictures.verdict_box(verdict, f"At strength {strength:g}."))
-    left, right = st.columns([3, 2], gap="large")
-    left.html(as_row(scene, frame, strength * delta, label))
+    left, right = columns([3, 2], "universal", least=20)
+    left.html(as_row(scene, frame, strength * delta, strength, label))
     answers = answer_table(scene.scores(frame.logits[0]), scene.scores(frame.logits[1]), scene.classes)
-    right.altair_chart(
-        answer_bars(answers, scene.quantity, verdict.colour, (0, 1.12)),
-        alt=f"Bars: {scene.quantity} of each class, without and with the universal perturbation",
-    )
+    with right:
+        chart = answer_bars(answers, scene.quantity, verdict.colour, (0, 1.12))
+        words = f"Bars: {scene.quantity} of each class, without and with the universal perturbation"
+        show_chart(chart, words)
+        about = {"dataset": found.dataset, "model": scene.model, "image": image, "strength": strength}
+        about |= {"made_on": maker, "perturbation": name_of(artifact, number)}
+        rows = ({**about, **answer.record()} for answer in answers)
+        offer_chart(chart, words, rows, f"{found.dataset}-{scene.model}-{image}-universal")
     st.caption(
-        f"Made on {TITLES[maker]} from part {int(t['part'][number])} of the images, number "
-        f"{int(t['number'][number])}, in {int(t['iterations'][number])} iterations; with it "
-        f"{float(t['accuracy'][number]):.0%} of that part are still read correctly. Its length is "
-        f"{float(t['norm_l2'][number]):.2f} in l2, {float(t['norm_linf'][number]):.2f} in linf."
+        f"Made on {TITLES[maker]}, {name_of(artifact, number)}, in {int(t['iterations'][number])} "
+        f"iterations; with it {percent(float(t['accuracy'][number]))} of the images that it was made from "
+        f"are still read rightly. As it was found, its length is ℓ₂ {float(t['norm_l2'][number]):.2f}, "
+        f"ℓ∞ {float(t['norm_linf'][number]):.2f}."
     )
 
 
@@ -94,28 +101,28 @@ def choose_maker(found: Bundle, model: str, makers: list[str]) -> tuple[str, Art
 
 def choose_number(artifact: Artifact) -> int:
     """Which of them, by its place."""
-    count = len(artifact.tensors["perturbation"])
-    if st.session_state.get("universal", 0) >= count:
-        st.session_state["universal"] = 0
-    url.check_number("universal", 0, count - 1, "Perturbation")
-    return int(
-        st.number_input(
-            f"Perturbation, 0 to {count - 1}",
-            0,
-            count - 1,
-            0,
-            key="universal",
-            bind="query-params",
-            width=170,
-        )
+    titles = {place: name_of(artifact, place) for place in range(len(artifact.tensors["part"]))}
+    url.check_choice("universal", list(titles.values()), "Perturbation")
+    url.keep_possible("universal", list(titles))
+    return st.selectbox(
+        "Perturbation",
+        titles,
+        format_func=titles.__getitem__,
+        key="universal",
+        bind="query-params",
+        width=200,
     )
 
 
-def as_row(scene: Scene, frame: Frame, delta: Tensor, label: int) -> str:
-    """The image, the perturbation and their sum, as HTML."""
+def name_of(artifact: Artifact, place: int) -> str:
+    """One in words: "part 3, number 7"."""
+    return part_name(int(artifact.tensors["part"][place]), int(artifact.tensors["number"][place]))
+
+
+def as_row(scene: Scene, frame: Frame, delta: Tensor, strength: float, label: int) -> str:
+    """The image, the perturbation at that strength and their sum, as HTML."""
     read = [scene.classes[int(answer)] for answer in frame.prediction]
     sure = [float(scene.scores(frame.logits[k])[frame.prediction[k]]) for k in range(2)]
-    half = max(float(delta.abs().max()), 1 / LEVELS)
     name = scene.classes[label]
     return pictures.row(
         [
@@ -125,12 +132,8 @@ def as_row(scene: Scene, frame: Frame, delta: Tensor, label: int) -> str:
                 f"read as {read[0]} ({sure[0]:.0%})",
                 f"The original, {name}",
             ),
-            pictures.Picture(
-                perturbation_png(delta, 1 / half),
-                "Universal perturbation",
-                f"length {float(delta.norm()):.2f}, full colour at ±{half:.2g}",
-                f"The universal perturbation, at most {half:.2f} at a pixel",
-                diverging=True,
+            perturbation_picture(
+                delta * LEVELS, f"Universal, ℓ₂ {float(delta.norm()):.2f}", f"at strength {strength:g}"
             ),
             pictures.Picture(
                 png(frame.x[1]),

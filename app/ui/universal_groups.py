@@ -11,6 +11,9 @@ from app import universal, url
 from app.ui import pictures
 from app.ui import universal_planes as parts
 from app.ui.charts import show_chart
+from app.ui.columns import columns
+from app.ui.page import Opened
+from app.ui.saving import offer_chart
 from app.ui.universal_one import perturbation_picture, show_fooling
 from app.ui.universal_planes import Setting
 from app.universal import SPACES, Grid, Universals
@@ -43,7 +46,7 @@ def separation_rows(
     return sorted(rows, key=lambda row: order.index(row["space"]))
 
 
-def show_separation(rows: list[dict[str, Any]]) -> None:
+def show_separation(page: Opened, rows: list[dict[str, Any]]) -> None:
     """Silhouettes as a chart, purity in words.
 
     Args:
@@ -71,6 +74,7 @@ def show_separation(rows: list[dict[str, Any]]) -> None:
     )
     words = "; ".join(f"{e.model}, {e.row}: {e.words}" for e in estimates)
     show_chart(chart, f"Silhouettes with their intervals. {words}.", "separation")
+    offer_chart(chart, words, ({**page.about, **row} for row in found), f"{page.spec.name}-separation")
     st.caption("Grey: networks from each other. In colour: parts of the test set within one network.")
     lines: list[str] = []
     for space in spaces:
@@ -99,7 +103,7 @@ def pick_by_name(every: Universals, known: Grid, picked: Sequence[int]) -> bool:
     Returns: Whether only those that are picked out are to be shown.
     """
     networks, count = [ANY, *known.models], int(every.part.max()) + 1
-    test_parts = [ANY, *(f"part {number + 1}" for number in range(count))]
+    test_parts = [ANY, *map(universal.part_name, range(count))]
     with st.container(horizontal=True, gap="small", vertical_alignment="bottom"):
         network = st.selectbox(
             "Network", networks, format_func=lambda name: TITLES.get(name, ANY), key="pick_network", width=170
@@ -122,7 +126,7 @@ def pick_by_name(every: Universals, known: Grid, picked: Sequence[int]) -> bool:
             key="pick-out",
             on_click=parts.pick_out,
             args=(rows if len(rows) < len(every) else [], len(every)),
-            help="Or drag over points.",
+            help="Or draw a line around points; with Shift, to add to those picked out.",
         )
         url.check_choice("isolate", ("true", "false"), "Isolate")
         isolated = st.toggle(
@@ -144,7 +148,7 @@ def pick_by_name(every: Universals, known: Grid, picked: Sequence[int]) -> bool:
     return isolated and bool(picked)
 
 
-def show_picked(every: Universals, rows: Tensor, picked: Sequence[int]) -> None:
+def show_picked(page: Opened, every: Universals, rows: Tensor, picked: Sequence[int]) -> None:
     """What those that are picked out have in common; all where none is.
 
     Args:
@@ -160,16 +164,16 @@ def show_picked(every: Universals, rows: Tensor, picked: Sequence[int]) -> None:
             icon=":material/info:",
         )
         return
-    left, middle, right = st.columns([2, 3, 4], gap="large")
+    left, middle, right = columns([2, 3, 4], "picked", least=12)
     with left:
         levels = parts.mean_levels(every, shown.tolist())
         st.html(pictures.row([perturbation_picture(levels, "Their mean", f"mean of {len(shown)}")], []))
     with middle:
         show_counts(every, shown)
     with right:
-        show_fooling(
-            {r: every.mean_fooling(shown, r) for r in every.readers}, "Mean fooling rate", "picked-fooling"
-        )
+        rates = {r: every.mean_fooling(shown, r) for r in every.readers}
+        about = {**page.about, "perturbations": len(shown)}
+        show_fooling(rates, "Mean fooling rate", "picked-fooling", about)
     pages = max(1, -(-len(shown) // PER_PAGE))
     if st.session_state.get("sheet", 1) > pages:
         st.session_state["sheet"] = 1

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Mapping
+from typing import Any
 
 import streamlit as st
 from torch import Tensor
@@ -11,14 +12,16 @@ from app.ui import effects, pictures
 from app.ui import universal_planes as parts
 from app.ui.charts import show_chart
 from app.ui.choices import choose_class
+from app.ui.columns import columns
 from app.ui.images import perturbation_png
 from app.ui.page import Opened
+from app.ui.saving import offer_chart
 from app.ui.status import status_line
 from app.ui.universal_planes import CHOSEN
 from app.universal import Universals
 from core.attacks import perturb
 from core.figures.coherence import Estimate, estimate_chart
-from core.figures.style import in_words
+from core.figures.style import in_words, numbers
 from core.images import LEVELS
 from core.metrics import Rate, rate
 from core.models import TITLES
@@ -29,8 +32,13 @@ STRENGTH = 2.0
 IMAGES = (10, 20, 40)
 
 
-def show_fooling(rates: Mapping[str, Rate | None], title: str, key: str) -> None:
-    """Fooling rates on every network."""
+def show_fooling(rates: Mapping[str, Rate | None], title: str, key: str, about: Mapping[str, Any]) -> None:
+    """Fooling rates on every network.
+
+    Args:
+        key: Of the chart; its files' names end in it.
+        about: Columns of the file that say where the numbers come from, with `dataset` among them.
+    """
     estimates = [
         Estimate(TITLES[name], "", found.value, found.low, found.high, in_words(found))
         for name, found in rates.items()
@@ -42,11 +50,13 @@ def show_fooling(rates: Mapping[str, Rate | None], title: str, key: str) -> None
         "of images read rightly before",
         (0, 1),
         axis_format=".0%",
-        row_height=24,
+        row_height=34,
         key_columns=3,
     )
     words = "; ".join(f"{e.model} {e.words}" for e in estimates)
     show_chart(chart, f"{title} with 95 % intervals. {words}.", key)
+    rows = [{**about, "read_by": TITLES[name], **numbers(found)} for name, found in rates.items() if found]
+    offer_chart(chart, words, rows, f"{about['dataset']}-{key}")
 
 
 def perturbation_picture(levels: Tensor, title: str, alt: str) -> pictures.Picture:
@@ -79,9 +89,9 @@ def choose_one(every: Universals, rows: Tensor) -> int:
     )
 
 
-def show_one(every: Universals, rows: Tensor, row: int) -> None:
+def show_one(page: Opened, every: Universals, rows: Tensor, row: int) -> None:
     """One perturbation: large, whom it fools, what lies nearest."""
-    left, middle, right = st.columns([2, 3, 4], gap="large")
+    left, middle, right = columns([2, 3, 4], "one", least=12)
     with left:
         title = f"ℓ₂ {float(every.norm_l2[row]):.2f}, ℓ∞ {float(every.norm_linf[row]):.2f}"
         st.html(pictures.row([perturbation_picture(every.levels[row], title, every.name(row))], []))
@@ -101,7 +111,8 @@ def show_one(every: Universals, rows: Tensor, row: int) -> None:
         same = sum(every.source[other] == every.source[row] for other, _ in near)
         st.caption(f"{same} of {len(near)} from the same network.")
     with right:
-        show_fooling({r: every.fooling(row, r) for r in every.readers}, "Fooling rate", "one-fooling")
+        rates = {r: every.fooling(row, r) for r in every.readers}
+        show_fooling(rates, "Fooling rate", "one-fooling", {**page.about, "perturbation": every.name(row)})
 
 
 def show_effect(page: Opened, every: Universals, row: int) -> None:

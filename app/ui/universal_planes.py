@@ -1,6 +1,6 @@
 """Parts of the page of universal perturbations: the settings, the two planes, the gallery."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -11,17 +11,23 @@ import torch
 from torch import Tensor
 
 from app import universal, url
-from app.ui.charts import show_chart
 from app.ui.effects import full_gain
 from app.ui.images import data_uri, perturbation_png
+from app.ui.linked import show_linked
 from app.universal import SPACES, Grid, Universals
-from core.figures.plane import By, Dot, inside, plane_chart
-from core.figures.style import in_words
+from core.figures.embedding import PART_COLOURS
+from core.figures.plane import By, Dot, plane_chart
+from core.figures.style import GREY, MODEL_COLOURS, MODEL_SHAPES, Record, in_words, percent
 from core.models import TITLES
 
 BY: dict[By, str] = {"model": "Model", "part": "Part", "norm": "Length", "fooling": "Fooling rate"}
 OWN_READER = "own"
-CHOSEN, PICKED, REVISION = "one", "picked", "_plane_revision"
+CHOSEN, PICKED = "one", "picked"
+CIVIDIS = (
+    "#00224E", "#123570", "#3B496C", "#575D6D", "#707173",
+    "#8A8678", "#A59C74", "#C3B369", "#E1CC55", "#FEE838",
+)  # fmt: skip
+"""The sequential scale of all figures, from low to high."""
 
 
 @dataclass(frozen=True)
@@ -192,8 +198,6 @@ def pick_out(rows: Sequence[int], count: int) -> None:
         st.query_params[PICKED] = text
     else:
         st.query_params.pop(PICKED, None)
-    # Charts are to forget the rectangle that was drawn in them.
-    st.session_state[REVISION] = st.session_state.get(REVISION, 0) + 1
 
 
 def choose_one(row: int) -> None:
@@ -201,43 +205,98 @@ def choose_one(row: int) -> None:
     st.session_state[CHOSEN] = row
 
 
-def take_over(key: str, dots: Sequence[Dot], count: int) -> None:
-    """Take over what was clicked or brushed in a plane."""
-    for name, chosen in st.session_state[key]["selection"].items():
-        if not chosen:
-            continue
-        if name.startswith("dot"):
-            choose_one(int(chosen[0]["id"]))
-        elif "x" in chosen and "y" in chosen:
-            rows = inside(dots, chosen["x"], chosen["y"])
-            if rows:
-                pick_out(rows, count)
+def whose_rate(look: Look) -> str:
+    """Whose fooling rate is told."""
+    return f"fooling rate on {'its own network' if look.reader == OWN_READER else TITLES[look.reader]}"
 
 
-def draw_plane(space: str, dots: Sequence[Dot], look: Look, *, chosen: int | None = None) -> alt.LayerChart:
-    """One plane; a point may be ringed."""
-    whose = "its own network" if look.reader == OWN_READER else TITLES[look.reader]
-    return plane_chart(
-        dots,
-        SPACES[space],
-        by=look.by,
-        fooling_title=f"fooling rate on {whose}",
-        subtitle=look.setting.words(space),
-        chosen=chosen,
-        revision=f"_{st.session_state.get(REVISION, 0)}_{look.chosen}",
+def draw_plane(space: str, dots: Sequence[Dot], look: Look) -> alt.LayerChart:
+    """One plane as a chart, to be saved."""
+    rated, words = whose_rate(look), look.setting.words(space)
+    return plane_chart(dots, SPACES[space], by=look.by, fooling_title=rated, subtitle=words)
+
+
+def show_planes(planes: Mapping[str, tuple[list[Dot], str]], look: Look, every: Universals) -> None:
+    """Planes side by side whose clicks and lassos are taken over.
+
+    Args:
+        planes: By space: its points, the same in each, and what it shows in a sentence.
+    """
+    dots, _ = next(iter(planes.values()))
+    colours, symbols, ramp = colouring(dots, look)
+    rated = whose_rate(look).capitalize()
+    points = [
+        {
+            "id": dot.id,
+            "shape": shape_of(dot.model),
+            "colour": colour,
+            "image": dot.image,
+            "told": (
+                every.name(dot.id),
+                f"Length ℓ₂ {dot.norm:.2f}",
+                f"{rated} {dot.fooling_text}",
+                f"Magnified {dot.gain:.3g} times",
+            ),
+            "picked": dot.picked,
+        }
+        for dot, colour in zip(dots, colours, strict=True)
+    ]
+    shown = [
+        {
+            "title": SPACES[space],
+            "subtitle": look.setting.words(space),
+            "words": words,
+            "places": [(dot.x, dot.y) for dot in placed],
+        }
+        for space, (placed, words) in planes.items()
+    ]
+    show_linked(
+        shown,
+        points,
+        symbols,
+        ramp,
+        chosen=look.chosen,
+        key="planes",
+        on_lasso=partial(pick_out, count=len(every)),
+        on_click=choose_one,
     )
 
 
-def show_plane(space: str, dots: Sequence[Dot], look: Look, words: str, count: int) -> None:
-    """One plane whose clicks and brushes are taken over.
+def shape_of(model: str) -> str:
+    """A model's shape, by its title."""
+    return MODEL_SHAPES.get(model, "cross")
 
-    Args:
-        words: What it shows, in a sentence.
-        count: Perturbations in the collection.
-    """
-    key = f"plane-{space}"
-    chart = draw_plane(space, dots, look, chosen=look.chosen)
-    show_chart(chart, words, key, partial(take_over, key, dots, count))
+
+def colouring(dots: Sequence[Dot], look: Look) -> tuple[list[str], list[Record], Record | None]:
+    """Colours of points, and what shapes and colours mean, for `show_linked`; as `plane_chart` has them."""
+    tint = {dot.model: MODEL_COLOURS.get(dot.model, GREY) for dot in dots}
+    models = [
+        {"shape": shape_of(model), "colour": colour if look.by == "model" else GREY, "text": model}
+        for model, colour in tint.items()
+    ]
+    if look.by == "model":
+        return [tint[dot.model] for dot in dots], models, None
+    if look.by == "part":
+        of = {part: PART_COLOURS[part % len(PART_COLOURS)] for part in sorted({dot.part for dot in dots})}
+        squares = [
+            {"shape": "square", "colour": colour, "text": universal.part_name(part)}
+            for part, colour in of.items()
+        ]
+        return [of[dot.part] for dot in dots], models + squares, None
+    values = [dot.norm if look.by == "norm" else dot.fooling for dot in dots]
+    known = [value for value in values if value is not None] or [0.0]
+    low, high = min(known), max(known)
+    ends = [f"{end:.2f}" if look.by == "norm" else percent(end) for end in (low, high)]
+    title = "Length ℓ₂" if look.by == "norm" else whose_rate(look).capitalize()
+    colours = [GREY if value is None else ramp((value - low) / ((high - low) or 1)) for value in values]
+    return colours, models, {"title": title, "low": ends[0], "high": ends[1], "colours": CIVIDIS}
+
+
+def ramp(share: float) -> str:
+    """The colour at a share of the way along the sequential scale, in CSS."""
+    place = share * (len(CIVIDIS) - 1)
+    below = min(int(place), len(CIVIDIS) - 2)
+    return f"color-mix(in srgb, {CIVIDIS[below + 1]} {100 * (place - below):.0f}%, {CIVIDIS[below]})"
 
 
 def show_thumbnails(every: Universals, rows: Sequence[int], place: str, notes: Sequence[str] = ()) -> None:

@@ -9,7 +9,6 @@ import torch
 from app import state, url
 from app.live import Frame, Request, Run
 from app.ui import notices
-from app.ui.charts import offer_csv
 from app.ui.choices import choose_attack, choose_model, choose_targets
 from app.ui.images import contact_sheet
 from app.ui.picker import choose_image
@@ -70,7 +69,8 @@ def main() -> None:
     if run.stopped:
         note = f"Stopped after {run.step:,} of {run.total:,} {stage.units}."
     stage.show(run, frame, charts=True, note=note)
-    show_downloads(scene, run, frame, stage.chosen)
+    stage.offer(run, frame)
+    offer_pictures(run, frame, stage.chosen)
     show_universal(found, scene, dataset, image)
     with st.expander("What happens here, and what to try", icon=":material/school:"):
         st.markdown(TEXT.read_text("utf-8"))
@@ -156,24 +156,18 @@ def attack_again() -> None:
     st.session_state.pop("live", None)
 
 
-def show_downloads(scene: Scene, run: Run, frame: Frame, row: int) -> None:
-    name = f"{run.request.dataset}-{run.request.model}-{run.request.image}"
-    about = {"dataset": run.request.dataset, "model": run.request.model, "image": run.request.image}
-    path = [point.record() for point in scene.path(run)]
-    answers = [answer.record() for answer in scene.answers(run, frame, row)]
+def offer_pictures(run: Run, frame: Frame, row: int) -> None:
+    """A button that saves the pictures."""
     sheet = [run.before.reconstruction[0], run.before.x[0], frame.x[row], frame.reconstruction[row]]
-    with st.container(horizontal=True, gap="small"):
-        offer_csv("Answers (CSV)", lambda: answers, f"{name}-answers", {**about, "step": frame.step})
-        offer_csv("Path (CSV)", lambda: path, f"{name}-path", about)
-        st.download_button(
-            "Pictures (PNG)",
-            contact_sheet(sheet, columns=4, scale=8, gap=8),
-            f"{name}.png",
-            "image/png",
-            icon=":material/download:",
-            type="tertiary",
-            on_click="ignore",
-        )
+    st.download_button(
+        "Pictures (PNG)",
+        contact_sheet(sheet, columns=4, scale=8, gap=8),
+        f"{run.request.dataset}-{run.request.model}-{run.request.image}.png",
+        "image/png",
+        icon=":material/download:",
+        type="tertiary",
+        on_click="ignore",
+    )
 
 
 with notices.explained():

@@ -11,15 +11,15 @@ from app.minimum import ATTACKS, NAMES, NORMS, UNIVERSAL, Minimal
 from app.results import attack_words
 from app.ui import effects, notices, tiles
 from app.ui.charts import show_chart
+from app.ui.columns import columns
 from app.ui.page import Opened, open_michels2019
-from app.ui.saving import offer_drawing
+from app.ui.saving import offer_chart
 from app.ui.status import status_line
 from core.figures.norms import Lengths, norm_chart, reach_chart
 from core.figures.style import MODEL_COLOURS, in_words
 from core.images import LEVELS
 from core.metrics import rate
 from core.models import TITLES
-from core.papers import Drawing, Panel
 
 INTRO = """
 How **little** must an image change until a network misreads it? Each attack looks for the smallest change
@@ -61,7 +61,7 @@ def show_lengths(page: Opened, groups: list[Lengths], norm: str, drawn: str) -> 
     words = f"{title}. {'; '.join(group.words for group in groups)}."
     show_chart(chart.properties(height=chart.height + AROUND), words, f"minimal-{drawn}")
     rows = [{**page.about, "norm": norm, **group.row()} for group in groups]
-    offer_drawing(Drawing((Panel(chart, words),), tuple(rows)), f"{page.spec.name}-minimal-{norm}")
+    offer_chart(chart, words, rows, f"{page.spec.name}-minimal-{norm}")
 
 
 def show_table(groups: list[Lengths]) -> None:
@@ -85,7 +85,13 @@ def show_table(groups: list[Lengths]) -> None:
         rows.append(shown)
     number = st.column_config.NumberColumn(format="%.2f")
     means = ("mean", "mean of moved", "median of moved", "published mean")
-    st.dataframe(rows, hide_index=True, column_config=dict.fromkeys(means, number), key="minimal-table")
+    st.dataframe(
+        rows,
+        hide_index=True,
+        column_config=dict.fromkeys(means, number),
+        key="minimal-table",
+        placeholder="–",
+    )
     st.caption(
         "The **mean** counts images that were misread as they stood with 0 and leaves failures out, as the "
         "published ones do; **moved** leaves both out. Intervals: 95 %, Student's t."
@@ -127,7 +133,7 @@ def show_image(
     page: Opened, found: dict[tuple[str, str], Minimal], models: tuple[str, ...], image: int
 ) -> None:
     """The image under every attack, one column a model: original, attacked, perturbation (Fig. 1)."""
-    for model, column in zip(models, st.columns(len(models), gap="large"), strict=True):
+    for model, column in zip(models, columns([1] * len(models), "image", least=19), strict=True):
         with column:
             st.html(f'<div class="ct-title" style="--c:{MODEL_COLOURS[TITLES[model]]}">{TITLES[model]}</div>')
             made = [found[model, attack] for attack in ATTACKS]
@@ -207,7 +213,7 @@ def show_already(page: Opened, found: dict[tuple[str, str], Minimal], models: tu
         "Under CW, which aims at a class, only an image that is read as just that class."
     )
     classes = page.spec.classes
-    for model, column in zip(models, st.columns(len(models), gap="large"), strict=True):
+    for model, column in zip(models, columns([1] * len(models), "already", least=19), strict=True):
         with column:
             made = [found[model, attack] for attack in ATTACKS]
             counts = "; ".join(f"{NAMES[one.attack]} {in_words(rate(one.already))}" for one in made)
@@ -219,7 +225,9 @@ def show_already(page: Opened, found: dict[tuple[str, str], Minimal], models: tu
                     shown = (
                         (
                             effects.picture(
-                                page.dataset.test.images[image], f"Test image {image}, {label}", ""
+                                page.dataset.test.images[image],
+                                f"Test image {image}, {label}",
+                                f"image {image}",
                             ),
                         )
                         if page.dataset
@@ -230,7 +238,7 @@ def show_already(page: Opened, found: dict[tuple[str, str], Minimal], models: tu
                         effects.Effect.ALREADY,
                         shown,
                         f"reads {classes[int(one.clean[row])]}",
-                        f"image {image}",
+                        "" if shown else f"image {image}",
                         marked=False,
                     )
             if images:

@@ -11,15 +11,15 @@ from app.minimum import NAMES, UNIVERSAL, Minimal, Transferred
 from app.results import attack_words
 from app.ui import effects, notices, tiles
 from app.ui.charts import show_chart
+from app.ui.columns import columns
 from app.ui.page import Opened, open_michels2019
-from app.ui.saving import offer_drawing
+from app.ui.saving import offer_chart
 from app.ui.status import status_line
 from core.attacks import perturb
 from core.figures.style import Record, in_words, interval
 from core.figures.transfer import Transfer, transfer_chart
 from core.images import LEVELS
 from core.models import TITLES
-from core.papers import Drawing, Panel
 from core.transfer import DENOMINATORS
 
 INTRO = """
@@ -113,8 +113,8 @@ def show_matrix(page: Opened, cells: list[Transfer], attack: str, over: str, pai
             f"Made on **{chosen.source_title}**, read by **{chosen.model_title}**: "
             f"{in_words(chosen.rate)} fooled."
         )
-    drawing = Drawing((Panel(chart, f"{title}. {words}."),), tuple(records(page, cells, attack, over)))
-    offer_drawing(drawing, f"{page.spec.name}-transfer-{attack}-{over}")
+    file = f"{page.spec.name}-transfer-{attack}-{over}"
+    offer_chart(chart, f"{title}. {words}.", records(page, cells, attack, over), file)
 
 
 def records(page: Opened, cells: list[Transfer], attack: str, over: str) -> list[Record]:
@@ -149,6 +149,7 @@ def show_table(page: Opened, cells: list[Transfer], attack: str, over: str, pair
         key="transfer-table",
         hide_index=True,
         height=min(38 + 35 * len(rows), 420),
+        placeholder="–",
         selection_mode="single-cell",
         on_select=partial(pick_line, "transfer-table", order),
         column_config={
@@ -272,7 +273,7 @@ def main() -> None:
         pair = choose_pair(found)
     url.show_corrections()
     cells = found.cells(over)
-    left, right = st.columns([5, 6], gap="large")
+    left, right = columns([5, 6], "matrix", least=24)
     with left:
         show_matrix(page, cells, attack, over, pair)
     with right:

@@ -1,12 +1,14 @@
 """Universal perturbations: where they lie among each other, and what each does (michels2019, Fig. 2)."""
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 from torch import Tensor
 
 from app import universal, url
 from app.embedder import Embedded
 from app.ui import notices, planes, tiles
 from app.ui import universal_planes as parts
+from app.ui.columns import columns
 from app.ui.page import Opened, open_michels2019
 from app.ui.planes import Placed
 from app.ui.saving import offer_drawing
@@ -15,15 +17,15 @@ from app.ui.universal_groups import pick_by_name, separation_rows, show_picked, 
 from app.ui.universal_one import choose_one, show_effect, show_one
 from app.ui.universal_planes import BY, OWN_READER, Look
 from app.universal import EVERY, NEEDS, PAPER, SPACES, Universals
-from core.figures.plane import By
+from core.figures.plane import By, Dot
 from core.figures.style import Record
 from core.models import TITLES
 from core.papers import Drawing, Panel
 
 INTRO = """
-One change, added to **any** image, that halves a network's accuracy: each point is such a perturbation. Drag
-over points to see what they have in common; click one to look closer. Do networks **leave a signature** in
-them?
+One change, added to **any** image, that halves a network's accuracy: each point is such a perturbation. Draw
+a line around points to see what they have in common; click one to look closer. Do networks **leave a
+signature** in them?
 """
 SCOPES = {EVERY: "All networks", PAPER: "Those of the paper"}
 
@@ -73,13 +75,13 @@ def show_planes(
     rows: Tensor,
     placed: Placed,
     look: Look,
+    beside: DeltaGenerator,
 ) -> None:
-    """Both planes side by side, and how far groups are apart."""
-    columns = st.columns([5, 5, 4], gap="medium")
-    panels: list[Panel] = []
+    """Both planes, and beside them how far groups are apart."""
+    drawn: dict[str, tuple[list[Dot], str]] = {}
     records: list[Record] = []
     picked = set(look.picked)
-    for (space, made), column in zip(placed.items(), columns, strict=False):
+    for space, made in placed.items():
         if made is None:
             continue
         where = made.places if isinstance(made, Embedded) else made
@@ -92,15 +94,15 @@ def show_planes(
             f"{SPACES[space]} of {len(dots)} universal perturbations, {look.setting.words(space)}, coloured "
             f"by {BY[look.by].lower()}."
         )
-        with column:
-            parts.show_plane(space, dots, look, words, len(every))
-        panels.append(Panel(parts.draw_plane(space, dots, look), words))
+        drawn[space] = dots, words
         about = {**page.about, "space": space, "setting": look.setting.of(space), "seed": look.setting.seed}
         records += [{**about, **dot.record()} for dot in dots]
-    with columns[2]:
+    with beside:
         computed = {space: made.rows for space, made in placed.items() if isinstance(made, Embedded)}
-        show_separation(separation_rows(page.bundle, look.known, look.setting, computed))
-    if panels:
+        show_separation(page, separation_rows(page.bundle, look.known, look.setting, computed))
+    if drawn:
+        parts.show_planes(drawn, look, every)
+        panels = [Panel(parts.draw_plane(s, dots, look), words) for s, (dots, words) in drawn.items()]
         offer_drawing(Drawing(tuple(panels), tuple(records)), f"{page.spec.name}-universal")
 
 
@@ -115,26 +117,30 @@ def main() -> None:
     setting = parts.choose_setting(known, len(rows))
     picked = parts.picked_rows(len(every))
     # What is chosen further down decides what is drawn here.
-    above = st.container()
-    isolated = pick_by_name(every, known, picked)
+    said = st.container()
+    left, beside = columns([10, 4], "planes", least=15)
+    with left:
+        above = st.container()
+        isolated = pick_by_name(every, known, picked)
     middle = st.container()
     st.subheader("One perturbation", anchor=False)
     row = choose_one(every, rows)
     look = Look(known, setting, by, reader, row, tuple(picked), isolated)
     placed = planes.find(page.bundle, every, known, setting)
     known_all = all(made is not None for made in placed.values())
-    with above:
+    with said:
         url.show_corrections()
-        if known_all:
-            show_planes(page, every, rows, placed, look)
+    if known_all:
+        with above:
+            show_planes(page, every, rows, placed, look, beside)
     with middle:
-        show_picked(every, rows, picked)
-    show_one(every, rows, row)
+        show_picked(page, every, rows, picked)
+    show_one(page, every, rows, row)
     show_effect(page, every, row)
     if not known_all:  # last, as it takes a while
         with above:
             placed = planes.complete(placed, every, rows, known, setting)
-            show_planes(page, every, rows, placed, look)
+            show_planes(page, every, rows, placed, look, beside)
     facts = every.facts
     made_now = [made.seconds for made in placed.values() if isinstance(made, Embedded)]
     status_line(

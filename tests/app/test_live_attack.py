@@ -167,7 +167,9 @@ def with_universal(tmp_path: Path) -> Tensor:
 
 
 def test_a_cached_universal_perturbation_is_applied(open_page: OpenPage, with_universal: Tensor) -> None:
-    app = open_page(PAGE, profile="paper", model="CNN+R", universal="2", image="12", strength="0.5", **FEW)
+    app = open_page(
+        PAGE, profile="paper", model="CNN+R", universal="part 2, number 1", image="12", strength="0.5", **FEW
+    )
     assert not app.exception
     assert not app.warning
     assert "One perturbation for all images" in " ".join(element.value for element in app.markdown)
@@ -176,7 +178,7 @@ def test_a_cached_universal_perturbation_is_applied(open_page: OpenPage, with_un
     answer = int(run.model(x).argmax())
     assert f"read as {answer} (" in html(app).split("Universal perturbation")[1]
     caption = " ".join(element.value for element in app.caption)
-    assert "Made on CapsNet from part 1 of the images, number 0, in 21 iterations" in caption
+    assert "Made on CapsNet, part 2, number 1, in 21 iterations" in caption
     app.slider(key="strength").set_value(0.0).run()
     page = html(app).split("Universal perturbation")[1]
     first = int(run.before.prediction[0])

@@ -1,3 +1,4 @@
+import json
 import time
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,17 @@ def bundle(tmp_path: Path) -> Bundle:
 
 def charts(app: AppTest) -> list[str]:
     return [chart.proto.alt for chart in app.get("vega_lite_chart")]
+
+
+def planes(app: AppTest) -> dict[str, Any]:
+    """What the planes are drawn from."""
+    (drawn,) = app.get("bidi_component")
+    return json.loads(drawn.proto.json)
+
+
+def words(app: AppTest) -> list[str]:
+    """What each plane shows."""
+    return [plane["words"] for plane in planes(app)["planes"]]
 
 
 def written(app: AppTest) -> str:
@@ -69,11 +81,15 @@ def test_planes_groups_and_effects_are_shown(open_page: OpenPage, bundle: Bundle
     assert not app.exception
     assert not app.error
     assert not app.warning
+    assert words(app) == [
+        "t-SNE of 12 universal perturbations, perplexity 3, seed 0, coloured by model.",
+        "UMAP of 12 universal perturbations, neighbours 4, seed 0, coloured by model.",
+    ]
     shown = charts(app)
-    assert shown[0] == "t-SNE of 12 universal perturbations, perplexity 3, seed 0, coloured by model."
-    assert shown[1] == "UMAP of 12 universal perturbations, neighbours 4, seed 0, coloured by model."
-    assert shown[2].startswith("Silhouettes with their intervals. between networks, pixels: ")
-    assert f"Michels CapsNet {in_words(Rate(3, 9))}" in shown[4], "one perturbation's fooling rates"
+    assert shown[0].startswith("Silhouettes with their intervals. between networks, pixels: ")
+    assert f"Michels CapsNet {in_words(Rate(3, 9))}" in shown[2], "one perturbation's fooling rates"
+    saved = [button.proto.label for button in app.get("download_button")]
+    assert saved == ["PNG", "SVG", "CSV"] * 4, "planes, silhouettes, both charts of fooling rates"
     assert "pixels 100 %" in written(app)
     assert "**Michels ConvNet** reads" in written(app)
     assert html(app).count('class="ct-tile"') == 10
@@ -86,7 +102,12 @@ def test_the_address_holds_the_whole_view(open_page: OpenPage, bundle: Bundle) -
     app = open_page(PAGE, **query)
     assert not app.exception
     assert not app.warning
-    assert charts(app)[0] == "t-SNE of 3 universal perturbations, perplexity 2, seed 1, coloured by part."
+    assert words(app)[0] == "t-SNE of 3 universal perturbations, perplexity 2, seed 1, coloured by part."
+    drawn = planes(app)
+    assert [point["id"] for point in drawn["points"]] == [0, 1, COUNT]
+    assert [len(plane["places"]) for plane in drawn["planes"]] == [3, 3]
+    assert [symbol["text"] for symbol in drawn["symbols"]] == ["Michels ConvNet", "Michels CapsNet", "part 1"]
+    assert drawn["chosen"] == COUNT + PER_PART + 2
     assert "3 picked out" in app.subheader[0].value
     assert "**Michels CapsNet, part 2, number 3**" in written(app)
     reading = next(
@@ -96,13 +117,27 @@ def test_the_address_holds_the_whole_view(open_page: OpenPage, bundle: Bundle) -
     assert after.startswith(before), "at strength 0 nothing changes"
 
 
+def test_points_are_coloured_by_length_from_the_shortest_to_the_longest(
+    open_page: OpenPage, bundle: Bundle
+) -> None:
+    drawn = planes(open_page(PAGE, tint="Length"))
+    lengths = universal.collect(bundle).norm_l2
+    ramp, points = drawn["ramp"], drawn["points"]
+    assert (ramp["low"], ramp["high"]) == (f"{lengths.min():.2f}", f"{lengths.max():.2f}")
+    shortest, longest = points[int(lengths.argmin())], points[int(lengths.argmax())]
+    assert f" 0%, {ramp['colours'][0]})" in shortest["colour"]
+    assert longest["colour"].startswith(f"color-mix(in srgb, {ramp['colours'][-1]} 100%")
+    assert f"Length ℓ₂ {lengths.max():.2f}" in longest["told"]
+    assert all(point["picked"] for point in points)
+
+
 def test_an_address_that_is_wrong_is_corrected_aloud(open_page: OpenPage, bundle: Bundle) -> None:
     app = open_page(PAGE, tint="Smell", one="Nobody", perplexity="77", picked="AA")
     assert not app.exception
     said = " ".join(warning.value for warning in app.warning)
     assert all(f"“{wrong}”" in said for wrong in ("Smell", "Nobody", "77"))
     assert "selection is not about these perturbations" in said
-    assert "12 universal perturbations" in charts(app)[0]
+    assert "12 universal perturbations" in words(app)[0]
 
 
 def test_groups_are_picked_out_by_name_and_a_thumbnail_is_looked_at(
@@ -125,7 +160,8 @@ def test_without_a_local_copy_perturbations_are_shown_and_a_download_is_offered(
     monkeypatch.setattr(state, "dataset", lambda name: None)
     app = open_page(PAGE)
     assert not app.exception
-    assert len(charts(app)) == 5
+    assert len(words(app)) == 2
+    assert len(charts(app)) == 3
     assert "Universal perturbation, Michels ConvNet, part 1, number 1" in html(app)
     assert "No local copy of Digits" in written(app)
 
@@ -136,7 +172,7 @@ def test_a_setting_that_is_not_stored_waits_when_stopped(open_page: OpenPage, bu
     app.query_params.update({"free": "true", "any_perplexity": "5", "any_neighbours": "4"})
     app.switch_page("views/universal.py").run()
     assert not app.exception
-    assert charts(app)[0].startswith("UMAP"), "that one is stored"
+    assert [said.split()[0] for said in words(app)] == ["UMAP"], "that one is stored"
     assert "Stopped: these settings are not stored" in written(app)
     assert app.button("compute").label == "Compute"
 

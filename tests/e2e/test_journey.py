@@ -93,3 +93,34 @@ def test_the_address_restores_the_view(tab: Any, server: str) -> None:
     assert query(tab) == parse_qs(urlsplit(address).query)
     tab.reload()
     assert wait_until_attacked(tab) == told
+
+
+def test_a_lasso_picks_out_and_a_click_looks_closer(tab: Any, server: str) -> None:
+    tab.goto(f"{server}/universal?dataset=MNIST")
+    plane = tab.locator("[data-plane='0']")
+    plane.locator(".dot").first.wait_for()
+    plane.scroll_into_view_if_needed()
+    assert tab.locator("[data-plane]").count() == 2
+    box = plane.bounding_box()
+
+    def go(across: float, down: float) -> None:
+        tab.mouse.move(box["x"] + across * box["width"], box["y"] + down * box["height"])
+
+    go(0.01, 0.01)
+    tab.mouse.down()
+    for corner in ((0.99, 0.01), (0.01, 0.99), (0.01, 0.01)):  # the triangle above the diagonal
+        go(*corner)
+    tab.mouse.up()
+    tab.get_by_text(re.compile(r"^\d+ picked out")).wait_for()
+    assert len(query(tab)["picked"]) == 1
+    faded = [tab.locator(f"[data-plane='{number}'] .faded").count() for number in (0, 1)]
+    assert 0 < faded[0] == faded[1] < plane.locator(".dot").count()
+
+    point = plane.locator(".dot:not(.faded)").last.bounding_box()
+    middle = point["x"] + point["width"] / 2, point["y"] + point["height"] / 2
+    tab.mouse.move(*middle)
+    tab.locator(".tip img").wait_for()
+    name = tab.locator(".tip b").inner_text()
+    tab.mouse.click(*middle)
+    tab.wait_for_url(re.compile("one="))
+    assert query(tab)["one"] == [name]
