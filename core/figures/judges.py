@@ -80,7 +80,7 @@ def agreement_words(found: Agreement) -> str:
     if found.kappa != found.kappa:
         return f"all judges give one answer, n = {found.n:,}"
     spread = f"{found.low:.2f} to {found.high:.2f}"
-    return f"agreement of the judges: κ = {found.kappa:.2f} ({spread}), n = {found.n:,}"
+    return f"agreement: κ = {found.kappa:.2f} ({spread}), n = {found.n:,}"
 
 
 def _parts(verdict: Verdicts, names: Mapping[str, str]) -> list[Record]:
