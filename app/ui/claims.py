@@ -34,16 +34,22 @@ def findings_html(found: Iterable[Finding], warn: Warn) -> str:
     return f'<div class="cp-claims">{"".join(_finding(finding, warn) for finding in found)}</div>'
 
 
-def verdicts_html(found: Iterable[Finding]) -> str:
-    """Claims in a line each, with their verdict on every data set."""
-    by_claim: dict[str, list[Finding]] = {}
+def verdicts_html(found: Sequence[Finding]) -> str:
+    """Claims in a line each, with their verdict on every data set that they are about."""
+    datasets = list(dict.fromkeys(finding.dataset for finding in found))
+    by_claim: dict[str, dict[str, Finding]] = {}
     for finding in found:
-        by_claim.setdefault(finding.claim.sentence, []).append(finding)
+        by_claim.setdefault(finding.claim.sentence, {})[finding.dataset] = finding
     lines = (
         f"<li><span>{escape(sentence)}</span>"
-        + "".join(f"<span>{escape(SPECS[f.dataset].title)} {chip(f.verdict)}</span>" for f in findings)
+        + "".join(
+            f"<span>{escape(SPECS[name].title)} {chip(on[name].verdict)}</span>"
+            if name in on
+            else "<span></span>"
+            for name in datasets
+        )
         + "</li>"
-        for sentence, findings in by_claim.items()
+        for sentence, on in by_claim.items()
     )
     return f'<ul class="cp-verdicts">{"".join(lines)}</ul>'
 
@@ -100,21 +106,25 @@ def _side(side: Side, finding: Finding, warn: Warn) -> str:
         return value
     low, high = (f"{100 * end:.1f}" if share else f"{end:.2f}" for end in (side.low, side.high))
     interval = f"{low}–{high} %" if share else f"{low} to {high}"
-    words = escape(warn(_number(side, finding)))
+    words = escape("; ".join(dict.fromkeys(filter(None, map(warn, _numbers(side, finding))))))
     warning = f' <small class="cp-warning">⚠ {words}</small>' if words else ""
     name = escape(_name(side, finding))
     return f"<b>{name}</b> {value} <small>({interval}, n = {side.n:,})</small>{warning}"
 
 
-def _number(side: Side, finding: Finding) -> dict[str, Any]:
-    """What a side is a number of: curves and judges go by what is undetected, coherence by success."""
+def _numbers(side: Side, finding: Finding) -> list[dict[str, Any]]:
+    """What a side is made of: curves and judges go by what is undetected, coherence by success."""
     metric = {"fpr": "undetected_rate", "judges": "undetected_rate", "coherence": "success_rate"}
-    return {
-        "dataset": side.where.get("dataset", finding.dataset),
-        "model": side.where["model"],
-        "metric": metric.get(finding.claim.table, side.where.get("metric")),
-        "attack": side.where.get("attack", "r-pgd"),
-    }
+    return [
+        {
+            "dataset": side.where.get("dataset", finding.dataset),
+            "model": model,
+            "metric": metric.get(finding.claim.table, side.where.get("metric")),
+            "attack": side.where.get("attack", "r-pgd"),
+        }
+        for model in (side.where.get("model"), side.where.get("other"))
+        if model
+    ]
 
 
 def _name(side: Side, finding: Finding) -> str:

@@ -50,7 +50,15 @@ def judges_chart(
         title=None,
         axis=alt.Axis(ticks=False, domain=False, labelPadding=8, labelLimit=200),
     )
-    key = alt.Legend(title=None, orient="top", symbolType="square", labelFontSize=12, offset=4, columns=2)
+    key = alt.Legend(
+        title=None,
+        orient="top",
+        symbolType="square",
+        symbolStrokeWidth=0,
+        labelFontSize=12,
+        offset=4,
+        columns=2,
+    )
     scale = alt.Scale(domain=list(SEEN_COLOURS), range=list(SEEN_COLOURS.values()))
     data = inline(parts)
     bars = alt.Chart(data).mark_bar(height=22, stroke="white", strokeWidth=1)

@@ -100,7 +100,7 @@ def _corrupted(results: Results, names: Sequence[str], each: int = 3) -> Part:
                 for n, name in enumerate(names)
             ]
     titles = ["input", *(TITLES[model] for model in MODELS)] * each
-    picture = picture_grid(rows, row_titles=titles, column_titles=names)
+    picture = picture_grid(rows, row_titles=titles, column_titles=names, font_size=12)
     return [Panel(picture, grid_words(rows, "Corrupted digits and their reconstructions"))], records
 
 
