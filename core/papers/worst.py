@@ -22,7 +22,7 @@ def with_worst(rows: Iterable[Mapping[str, Any]], results: Results) -> Rows:
     """
     sweeps = {dataset: results.rows(dataset, "beta") for dataset in results.datasets}
     return [
-        {"beta": None, **found}
+        {**found, "beta": found.get("beta")}
         for row in rows
         for found in (row, *_worst(row, sweeps.get(row["dataset"], ())))
     ]
