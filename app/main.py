@@ -16,6 +16,7 @@ st.set_page_config(page_title="Capsight", page_icon=ROOT / "assets" / "icon.png"
 st.logo(ROOT / "assets" / "logo.svg", size="large")
 overview = st.Page("views/overview.py", title="Overview", icon=":material/home:", default=True)
 papers = st.Page("views/papers.py", title="Papers", icon=":material/menu_book:")
+health = st.Page("views/health.py", title="Attack health", icon=":material/health_and_safety:")
 # Their networks have no detector.
 plain = [
     st.Page("views/universal.py", title="Universal perturbations", icon=":material/public:"),
@@ -31,12 +32,12 @@ page = st.navigation(
         st.Page("views/gallery.py", title="Gallery", icon=":material/photo_library:"),
         st.Page("views/detection.py", title="Detection", icon=":material/radar:"),
         *plain,
-        st.Page("views/health.py", title="Attack health", icon=":material/health_and_safety:"),
+        health,
         papers,
     ],
     position="top",
 )
 st.html(ROOT / "assets" / "page.css")
 if page not in (overview, papers):  # these have data sets of their own
-    state.shared_controls(detector=page not in plain)
+    state.shared_controls(detector=page not in (*plain, health))
 page.run()

@@ -128,7 +128,7 @@ def shared_controls(*, detector: bool = True) -> None:
     somebody goes to another page.
 
     Args:
-        detector: Whether the page is about a detector; else the second is shown but cannot be moved.
+        detector: Whether the page depends on the second; else it is shown but cannot be moved.
     """
     choose_dataset()
     url.check_choice("fpr", [_fpr_title(fpr) for fpr in FPRS], "False alarms")
@@ -141,7 +141,7 @@ def shared_controls(*, detector: bool = True) -> None:
         bind="query-params",
         disabled=not detector,
         help="Share of clean validation images that the detector may flag. It sets each model's threshold θ."
-        + ("" if detector else " This page has no detector."),
+        + ("" if detector else " This page does not depend on it."),
     )
 
 

@@ -233,7 +233,7 @@ def report(
     if json_:
         _print_json(rows)
     elif rows:
-        _print_table(tuple(rows[0]), rows)
+        _print_table(tuple(name for name in rows[0] if name != "worst"), rows)
 
 
 @app.command()

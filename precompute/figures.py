@@ -16,6 +16,7 @@ from core.papers import (
     report_rows,
     svg,
     table_drawing,
+    with_worst,
 )
 from precompute.files import Folder
 from precompute.report import results
@@ -47,7 +48,7 @@ def write_figures(store: Store, paper: Paper, out: Path) -> Iterator[Written]:
     """
     folder = Folder.open(out)
     found = results(store)
-    rows = report_rows(paper.name, found)
+    rows = with_worst(report_rows(paper.name, found), found)
     drawn: dict[str, Callable[[], Drawing]] = {
         f"table-{table.number}": partial(table_drawing, rows, table.number) for table in paper.tables
     }

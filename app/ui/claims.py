@@ -1,11 +1,12 @@
 """A paper's claims as HTML: each a sentence with its verdict and the figures behind it."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from html import escape
 from typing import Any
 
 from core.claims import Compared, Finding, Side, Verdict
 from core.coherence import MEASURES
+from core.data import SPECS
 from core.figures.style import OUTCOME_COLOURS, p_text
 from core.models import TITLES
 from core.papers.tables import NAMES
@@ -24,9 +25,33 @@ SHOWN = 3
 """Comparisons that are shown at once; more are behind a line that opens."""
 
 
-def findings_html(found: Iterable[Finding]) -> str:
-    """Claims one below the other."""
-    return f'<div class="cp-claims">{"".join(_finding(finding) for finding in found)}</div>'
+Warn = Callable[[Mapping[str, Any]], str]
+"""Says which checks failed that touch a number (dataset, model, metric, attack); empty for none."""
+
+
+def findings_html(found: Iterable[Finding], warn: Warn) -> str:
+    """Claims one below the other, with a warning beside each side that a failed check touches."""
+    return f'<div class="cp-claims">{"".join(_finding(finding, warn) for finding in found)}</div>'
+
+
+def verdicts_html(found: Sequence[Finding]) -> str:
+    """Claims in a line each, with their verdict on every data set that they are about."""
+    datasets = list(dict.fromkeys(finding.dataset for finding in found))
+    by_claim: dict[str, dict[str, Finding]] = {}
+    for finding in found:
+        by_claim.setdefault(finding.claim.sentence, {})[finding.dataset] = finding
+    lines = (
+        f"<li><span>{escape(sentence)}</span>"
+        + "".join(
+            f"<span>{escape(SPECS[name].title)} {chip(on[name].verdict)}</span>"
+            if name in on
+            else "<span></span>"
+            for name in datasets
+        )
+        + "</li>"
+        for sentence, on in by_claim.items()
+    )
+    return f'<ul class="cp-verdicts">{"".join(lines)}</ul>'
 
 
 def counts_html(found: Sequence[Finding]) -> str:
@@ -41,8 +66,8 @@ def chip(verdict: Verdict) -> str:
     return f'<span class="cp-chip" style="--c:{colour}"><b aria-hidden="true">{mark}</b>{verdict}</span>'
 
 
-def _finding(finding: Finding) -> str:
-    lines = "".join(_comparison(compared, finding) for compared in finding.compared)
+def _finding(finding: Finding, warn: Warn) -> str:
+    lines = "".join(_comparison(compared, finding, warn) for compared in finding.compared)
     table = f'<div class="cp-compared">{lines}</div>' if lines else ""
     if len(finding.compared) > SHOWN:
         kinds = [compared.verdict for compared in finding.compared]
@@ -59,18 +84,21 @@ def _one(verdict: Verdict) -> str:
     return {"holds": "hold"}.get(verdict, verdict)
 
 
-def _comparison(compared: Compared, finding: Finding) -> str:
+def _comparison(compared: Compared, finding: Finding, warn: Warn) -> str:
     """Both sides with their figures, the p-value, the verdict of the comparison."""
     mark, colour = VERDICTS[compared.verdict]
-    lower, higher = (_side(side, finding) for side in (compared.lower, compared.higher))
+    lower, higher = (_side(side, finding, warn) for side in (compared.lower, compared.higher))
+    # "0 lies below" would be an odd way to say that something is positive.
+    zero = compared.lower.n is None
+    sides = (higher, f"above {lower}") if zero else (lower, f"below {higher}")
     return (
-        f"<span>{lower}</span><span>below {higher}</span>"
+        f"<span>{sides[0]}</span><span>{sides[1]}</span>"
         f'<span class="cp-p"><b style="color:{colour}" aria-hidden="true">{mark}</b> '
         f"{p_text(compared.p_value)}, {compared.verdict}</span>"
     )
 
 
-def _side(side: Side, finding: Finding) -> str:
+def _side(side: Side, finding: Finding, warn: Warn) -> str:
     """ "<b>CapsNet</b> 3.0 % (1.0–8.5 %, n = 120)"; of a constant its value."""
     share = finding.claim.table in SHARES
     value = f"{100 * side.value:.1f} %" if share else f"{side.value:.2f}"
@@ -78,7 +106,25 @@ def _side(side: Side, finding: Finding) -> str:
         return value
     low, high = (f"{100 * end:.1f}" if share else f"{end:.2f}" for end in (side.low, side.high))
     interval = f"{low}–{high} %" if share else f"{low} to {high}"
-    return f"<b>{escape(_name(side, finding))}</b> {value} <small>({interval}, n = {side.n:,})</small>"
+    words = escape("; ".join(dict.fromkeys(filter(None, map(warn, _numbers(side, finding))))))
+    warning = f' <small class="cp-warning">⚠ {words}</small>' if words else ""
+    name = escape(_name(side, finding))
+    return f"<b>{name}</b> {value} <small>({interval}, n = {side.n:,})</small>{warning}"
+
+
+def _numbers(side: Side, finding: Finding) -> list[dict[str, Any]]:
+    """What a side is made of: curves and judges go by what is undetected, coherence by success."""
+    metric = {"fpr": "undetected_rate", "judges": "undetected_rate", "coherence": "success_rate"}
+    return [
+        {
+            "dataset": side.where.get("dataset", finding.dataset),
+            "model": model,
+            "metric": metric.get(finding.claim.table, side.where.get("metric")),
+            "attack": side.where.get("attack", "r-pgd"),
+        }
+        for model in (side.where.get("model"), side.where.get("other"))
+        if model
+    ]
 
 
 def _name(side: Side, finding: Finding) -> str:

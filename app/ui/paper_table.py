@@ -77,8 +77,10 @@ class PaperTable:
             return f'{published}<td class="cp-none" colspan="2" title="{words}">none <sup>{note}</sup></td>'
         warning = escape(self.warn(line.rows[model]))
         sign = f'<small class="cp-warning">⚠ {warning}</small>' if warning else ""
+        beta = line.rows[model].get("beta")
+        at = "" if beta is None else f"<small>at β = {beta:g}</small>"
         return (
-            f'{published}<td title="{words}"><b>{number.text(number.ours)}</b>{sign}'
+            f'{published}<td title="{words}"><b>{number.text(number.ours)}</b>{sign}{at}'
             f"<small>{number.text(number.low)}–{number.text(number.high)}</small>"
             f"<small>n = {number.n or 0:,}</small></td>"
             f"<td>{difference(number)}</td>"

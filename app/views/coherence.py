@@ -8,7 +8,7 @@ import torch
 from app import coherence, url
 from app.coherence import Judged
 from app.results import Attacked, attack_words
-from app.ui import notices, tiles
+from app.ui import health, notices, tiles
 from app.ui.charts import offer_csv, show_chart
 from app.ui.choices import choose_class
 from app.ui.page import Opened, open_page
@@ -257,7 +257,9 @@ def main() -> None:
             )
     if complete:
         compare_models(page, measure)
+        health.note(page.bundle, page.models, ("success_rate",), "r-pgd")
         records = show_judges(page)
+        health.note(page.bundle, page.models, ("undetected_rate",), "r-pgd")
         page.offer_pictures()
         undetected = coherence.judged(page.bundle, model).undetected(attack, page.threshold(model))
         show_examples(page, attack, undetected, pair)

@@ -1,5 +1,7 @@
 """Whether the attacks can be believed: fifteen checks on every model, each with its figure."""
 
+import re
+
 import streamlit as st
 
 from app import results, state, url
@@ -18,6 +20,12 @@ steps, a success that was passed and lost. These checks look for such reasons. W
 that it touches carry a warning on every page: they say less about the network than they seem to.
 """
 Checks = dict[str, list[Check]]
+NAMES = re.compile(rf"\b({'|'.join(TITLES)})\b")
+
+
+def figure_of(check: Check) -> str:
+    """The number that decided, in words that have models by their titles."""
+    return NAMES.sub(lambda found: TITLES[found[0]], check.figure)
 
 
 def name_of(number: int) -> str:
@@ -52,7 +60,7 @@ def show_matrix(checks: Checks) -> None:
                     args=(model, number),
                     help=f"{TITLES[model]}, check {number}: show the numbers behind it",
                 )
-                st.caption(check.figure)
+                st.caption(figure_of(check))
 
 
 def number_words(number: Number) -> str:
@@ -90,7 +98,7 @@ def choose_cell(checks: Checks) -> tuple[str, Check]:
 def show_detail(checks: Checks) -> None:
     """All numbers of one check on one model."""
     model, check = choose_cell(checks)
-    st.markdown(f"{MARKS[check.verdict]} on **{TITLES[model]}**: {check.figure}")
+    st.markdown(f"{MARKS[check.verdict]} on **{TITLES[model]}**: {figure_of(check)}")
     if check.details:
         lines = ["| Number | Value | 95 % interval | n |", "|---|---|---|---|"]
         st.markdown("\n".join([*lines, *(number_words(number) for number in check.details)]))

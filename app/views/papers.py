@@ -1,8 +1,8 @@
 """A paper's claims, tables and figures beside ours."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import streamlit as st
 from PIL import Image
@@ -11,7 +11,7 @@ from app import state, url
 from app.results import Cached, health
 from app.ui import notices
 from app.ui.charts import offer_csv, show_chart
-from app.ui.claims import VERDICTS, counts_html, findings_html
+from app.ui.claims import VERDICTS, Warn, counts_html, findings_html, verdicts_html
 from app.ui.health import said
 from app.ui.paper_table import PaperTable
 from app.ui.saving import offer_drawing
@@ -36,7 +36,9 @@ from core.papers import (
     report_rows,
     results_name,
     table_drawing,
+    with_worst,
 )
+from core.papers.worst import WORST_BETA, WORST_IMAGE
 from precompute.store import Bundle
 
 STYLE = Path(__file__).resolve().parents[2] / "assets" / "theme" / "papers.css"
@@ -94,34 +96,59 @@ def tested(paper: str, keys: tuple[str, ...], _results: Results) -> list[Finding
     return findings(PAPERS[paper], _results)
 
 
-def show_claims(paper: Paper, found: list[Finding]) -> None:
+def show_claims(paper: Paper, found: list[Finding], warn: Warn) -> None:
     chosen = choose_claims(paper, found)
     url.show_corrections()
     st.caption(
         "A claim **holds** when all its comparisons do, at 5 %, and is **contradicted** when the opposite of "
         "one is shown; with fewer images more is **undecided**. One-sided p-values of the claimed order, "
         "Fisher's exact test for rates, by Holm's method over the comparisons of a claim. In brackets: 95 % "
-        "intervals."
+        "intervals. **⚠** names checks that failed, see **Attack health**."
     )
     if chosen:
-        st.html(findings_html(chosen))
+        st.html(findings_html(chosen, warn))
     else:
         st.info("No claim with this verdict.", icon=":material/info:")
     offer_csv("Claims (CSV)", lambda: claim_records(found), f"{paper.name}-claims", {"paper": paper.name})
 
 
-def warner(bundles: Sequence[Bundle]) -> Callable[[Mapping[str, Any]], str]:
-    """Says which checks of attack health failed that touch our figure for a published number."""
+def show_verdicts(found: list[Finding], kind: Literal["Table", "Fig."], number: str) -> None:
+    """What the paper claims of a table or figure, and whether it holds here."""
+    about = [finding for finding in found if finding.claim.is_made_in(kind, number)]
+    if about:
+        st.markdown("**What the paper says of it, and whether it holds here**")
+        st.html(verdicts_html(about))
+
+
+def warner(bundles: Sequence[Bundle]) -> Warn:
+    """Says which checks of attack health failed that touch a number of ours."""
     checks = {bundle.dataset: health(bundle) or {} for bundle in bundles}
 
     def warn(row: Mapping[str, Any]) -> str:
         found = checks.get(row["dataset"], {}).get(row["model"], [])
-        return said(failed(found, row["metric"], row["attack"]))
+        metric = "undetected_rate" if row["metric"] in (WORST_BETA, WORST_IMAGE) else row["metric"]
+        return said(failed(found, metric, row["attack"]))
 
     return warn
 
 
-def show_table(paper: Paper, table: Table, rows: list[dict[str, Any]], bundles: Sequence[Bundle]) -> None:
+def show_warnings(numbers: Iterable[Mapping[str, Any]], warn: Warn) -> None:
+    """Under a drawing, the data sets and models whose numbers in it a failed check touches."""
+    found: dict[str, None] = {}
+    for number in numbers:
+        if words := warn(number):
+            found[f"{SPECS[number['dataset']].title}, {TITLES[number['model']]}: {words}"] = None
+    if found:
+        st.caption(f":orange[:material/warning:] {'; '.join(found)}. See **Attack health**.")
+
+
+def profile_of(row: Mapping[str, Any]) -> str:
+    """Where a number of ours comes from: "SVHN: demo profile, subset of ..." """
+    profile, comma, copy = row["profile"].partition(", ")
+    return f"{SPECS[row['dataset']].title}: {profile} profile{comma}{copy}"
+
+
+def show_table(paper: Paper, table: Table, rows: list[dict[str, Any]], warn: Warn) -> None:
     st.subheader(f"Table {table.number}. {table.title}", anchor=False)
     if table.note:
         st.markdown(table.note)
@@ -134,14 +161,16 @@ def show_table(paper: Paper, table: Table, rows: list[dict[str, Any]], bundles: 
     chosen = [row for row in rows if row["table"] == table.number]
     if drawn == CHART:
         show_panels(drawing)
+        show_warnings((row for row in chosen if row["ours"] is not None), warn)
     else:
         titles = [TITLES[model] for model in paper.models]
-        st.html(PaperTable(layout(rows, table.number), titles, warner(bundles)).html())
-    known = [row for row in chosen if row["ours"] is not None]
+        st.html(PaperTable(layout(rows, table.number), titles, warn).html())
+    numbers = [row for row in chosen if row["metric"] not in (WORST_BETA, WORST_IMAGE)]
+    known = [row for row in numbers if row["ours"] is not None]
     inside = sum(row["low"] <= row["published"] <= row["high"] for row in known)
-    profiles = ", ".join(dict.fromkeys(f"{row['profile']} profile" for row in known)) or "no results"
+    profiles = ", ".join(dict.fromkeys(profile_of(row) for row in known)) or "no results"
     st.caption(
-        f"{len(known)} of {len(chosen)} numbers have ours, under the {profiles}; of {inside} the "
+        f"{len(known)} of {len(numbers)} numbers have ours ({profiles}); of {inside} the "
         "published one lies in our 95 % interval. **≈** within it, **▲** ours is higher, **▼** ours is "
         "lower."
     )
@@ -151,7 +180,7 @@ def show_table(paper: Paper, table: Table, rows: list[dict[str, Any]], bundles: 
     offer_drawing(drawing, f"{paper.name}-table-{table.number}")
 
 
-def show_figure(paper: Paper, figure: Figure, results: Results) -> None:
+def show_figure(paper: Paper, figure: Figure, results: Results, warn: Warn) -> None:
     st.subheader(f"Figure {figure.number}. {figure.title}", anchor=False)
     if figure.note:
         st.markdown(figure.note)
@@ -165,6 +194,14 @@ def show_figure(paper: Paper, figure: Figure, results: Results) -> None:
     show_panels(drawing)
     if drawing.missing:
         st.caption("Without " + "; ".join(drawing.missing) + ".")
+    show_warnings(
+        (
+            {"dataset": dataset, "model": model, "metric": metric, "attack": attack}
+            for dataset, metric, attack in figure.shows
+            for model in TITLES
+        ),
+        warn,
+    )
     offer_drawing(drawing, f"{paper.name}-figure-{figure.number}")
 
 
@@ -196,16 +233,19 @@ def main() -> None:
         notices.missing_bundle(paper.datasets[0])
         st.stop()
     results = Results(Cached(bundle) for bundle in bundles)
+    keys = tuple(bundle.names.get(results_name(paper.name), "") for bundle in bundles)
+    found, warn = tested(paper.name, keys, results), warner(bundles)
     if part == CLAIMS:
-        keys = tuple(bundle.names.get(results_name(paper.name), "") for bundle in bundles)
-        show_claims(paper, tested(paper.name, keys, results))
+        show_claims(paper, found, warn)
     elif part == TABLES:
         number = choose_number("Table", [table.number for table in paper.tables])
         table = next(table for table in paper.tables if table.number == number)
-        show_table(paper, table, report_rows(paper.name, results), bundles)
+        show_table(paper, table, with_worst(report_rows(paper.name, results), results), warn)
+        show_verdicts(found, "Table", number)
     else:
         number = choose_number("Figure", [figure.number for figure in paper.figures])
-        show_figure(paper, next(figure for figure in paper.figures if figure.number == number), results)
+        show_figure(paper, next(figure for figure in paper.figures if figure.number == number), results, warn)
+        show_verdicts(found, "Fig.", number)
     origins = [
         f"{SPECS[bundle.dataset].title}: {bundle.profile} profile"
         + (f", {bundle.facts['size']} models" if "size" in bundle.facts else "")

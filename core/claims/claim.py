@@ -1,5 +1,6 @@
 """A paper's claims about the order of its results, and what ours say to them."""
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -30,6 +31,11 @@ class Claim:
     table: str
     comparisons: tuple[Comparison, ...]
     datasets: tuple[str, ...] | None = None
+
+    def is_made_in(self, kind: Literal["Table", "Fig."], number: str) -> bool:
+        """Whether its source names that table or figure: "Tables 1 and 5; section 5.1" names Table 5."""
+        named = rf"\b{kind.rstrip('.')}s?\.? (?:\d+(?:, | and ))*{number}\b"
+        return re.search(named, self.source) is not None
 
 
 @dataclass(frozen=True)

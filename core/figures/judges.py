@@ -50,7 +50,15 @@ def judges_chart(
         title=None,
         axis=alt.Axis(ticks=False, domain=False, labelPadding=8, labelLimit=200),
     )
-    key = alt.Legend(title=None, orient="top", symbolType="square", labelFontSize=12, offset=4, columns=2)
+    key = alt.Legend(
+        title=None,
+        orient="top",
+        symbolType="square",
+        symbolStrokeWidth=0,
+        labelFontSize=12,
+        offset=4,
+        columns=2,
+    )
     scale = alt.Scale(domain=list(SEEN_COLOURS), range=list(SEEN_COLOURS.values()))
     data = inline(parts)
     bars = alt.Chart(data).mark_bar(height=22, stroke="white", strokeWidth=1)
@@ -80,7 +88,7 @@ def agreement_words(found: Agreement) -> str:
     if found.kappa != found.kappa:
         return f"all judges give one answer, n = {found.n:,}"
     spread = f"{found.low:.2f} to {found.high:.2f}"
-    return f"agreement of the judges: κ = {found.kappa:.2f} ({spread}), n = {found.n:,}"
+    return f"agreement: κ = {found.kappa:.2f} ({spread}), n = {found.n:,}"
 
 
 def _parts(verdict: Verdicts, names: Mapping[str, str]) -> list[Record]:

@@ -61,6 +61,7 @@ def picture_grid(
     *,
     row_titles: Sequence[str] = (),
     column_titles: Sequence[str] = (),
+    title: str = "",
     scale: int = 2,
     font_size: int = 13,
 ) -> Image.Image:
@@ -70,13 +71,14 @@ def picture_grid(
         rows: Equally long; None leaves a place empty.
         row_titles: On the left, one a row; none for no titles.
         column_titles: Above, one a column, on several lines where they are long; none for no titles.
+        title: Above all; empty for none.
         scale: Whole factor by which pictures are enlarged.
         font_size: In pixels.
     Returns: An RGB picture on white.
     Raises: ValueError: for no pictures, rows or titles that do not match, or pictures of several sizes.
     """
-    grid = _Grid(_checked(rows, row_titles, column_titles), row_titles, column_titles, scale, font_size)
-    return grid.draw()
+    checked = _checked(rows, row_titles, column_titles)
+    return _Grid(checked, row_titles, column_titles, title, scale, font_size).draw()
 
 
 def grid_words(rows: Sequence[Sequence[Picture | None]], what: str) -> str:
@@ -104,10 +106,12 @@ class _Grid:
         rows: Sequence[Sequence[Picture | None]],
         row_titles: Sequence[str],
         column_titles: Sequence[str],
+        title: str,
         scale: int,
         font_size: int,
     ) -> None:
-        self.rows, self.row_titles = rows, [title.translate(PLAIN) for title in row_titles]
+        self.rows, self.row_titles = rows, [words.translate(PLAIN) for words in row_titles]
+        self.title = title.translate(PLAIN)
         shown = _shown(rows)
         self.font = ImageFont.load_default(font_size)
         self.small = ImageFont.load_default(max(font_size - 2, 8))
@@ -115,13 +119,14 @@ class _Grid:
         self.height, self.width = (side * scale for side in shown[0].image.shape[-2:])
         self.pitch = self.width + 2 * (WIDTH + GAP)
         letters = max(int(self.pitch / self.font.getlength("n")), 3)
-        self.heads = [wrap(title.translate(PLAIN), letters) for title in column_titles]
+        self.heads = [wrap(words.translate(PLAIN), letters) for words in column_titles]
         self.left = GAP + max((int(self.font.getlength(t)) + 2 * GAP for t in self.row_titles), default=0)
-        self.top = GAP + self.line * max((len(head) for head in self.heads), default=0)
+        lines = bool(self.title) + max((len(head) for head in self.heads), default=0)
+        self.top = GAP + self.line * lines
         captions = [any(picture.caption for picture in row if picture) for row in rows]
         self.row_height = [self.height + 2 * (WIDTH + GAP) + self.line * told for told in captions]
-        used = {picture.frame for picture in shown}
-        self.key: list[Frame] = [frame for frame in FRAME_WORDS if frame in used]
+        # Both, though but one of them is there: else nobody knows what the other would have looked like.
+        self.key: list[Frame] = list(FRAME_WORDS) if any(picture.frame for picture in shown) else []
 
     def draw(self) -> Image.Image:
         """The picture."""
@@ -130,6 +135,7 @@ class _Grid:
         below = self.line + 2 * GAP if self.key else GAP
         sheet = Image.new("RGB", (width, self.top + sum(self.row_height) + below), PAPER)
         pen = ImageDraw.Draw(sheet)
+        pen.text((self.left + GAP + WIDTH, GAP), self.title, INK, self.font)
         for column, head in enumerate(self.heads):
             middle = self.left + self.pitch * column + self.pitch // 2
             for number, words in enumerate(head):

@@ -8,6 +8,7 @@ from core.papers.qin2020 import QIN2020
 from core.papers.saving import csv_text, png, svg
 from core.papers.stored import Results, StoredArtifact, StoredBundle
 from core.papers.tables import Line, Section, claim_records, findings, layout, table_drawing
+from core.papers.worst import with_worst
 
 PAPERS: dict[str, Paper] = {paper.name: paper for paper in (QIN2020, MICHELS2019)}
 """By short name. Another paper is an entry here and its numbers in `assets/papers`."""
@@ -36,4 +37,5 @@ __all__ = [
     "short_names",
     "svg",
     "table_drawing",
+    "with_worst",
 ]

@@ -32,12 +32,14 @@ class Figure:
         title: What it shows.
         note: What it is good for, or how ours differs.
         draw: From stored results to the drawing. Raises NotDrawable: with the reason.
+        shows: What of results is in it, as (data set, metric, attack), for warnings.
     """
 
     number: str
     title: str
     note: str
     draw: Callable[[Results], Drawing]
+    shows: tuple[tuple[str, str, str], ...] = ()
 
 
 @dataclass(frozen=True)

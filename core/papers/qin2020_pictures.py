@@ -70,35 +70,37 @@ def figure_8(results: Results) -> Drawing:
     return gather([("MNIST", partial(_corrupted, results, names[len(names) // 2 :]))])
 
 
-def _corrupted(results: Results, names: Sequence[str]) -> Part:
-    """One test image a corruption, each of another class; below it what every model rebuilds."""
+def _corrupted(results: Results, names: Sequence[str], each: int = 3) -> Part:
+    """Test images under every corruption, each of another class; below them what every model rebuilds."""
     test = _copy(results, "mnist").test
-    # The first test image of every class in turn: chosen by rule, not for its looks.
-    index = [int((test.labels == number % 10).nonzero()[0]) for number in range(len(names))]
-    parts = [corrupt(test.images[[i]], name, [i]) for i, name in zip(index, names, strict=True)]
-    images, label = torch.cat(parts), test.labels[index]
-    rows: list[Row] = [[Picture(image) for image in images]]
+    networks = {model: _network(results, "mnist", model) for model in MODELS}
+    rows: list[Row] = []
     records: list[Record] = []
-    for model in MODELS:
-        network, threshold = _network(results, "mnist", model)
-        prediction, rebuilt, distance = _look(network, images)
-        drawn = frames(prediction, label, distance, threshold)
-        rows.append([Picture(image, frame) for image, frame in zip(rebuilt, drawn, strict=True)])
-        records += [
-            {
-                "model": TITLES[model],
-                "corruption": name,
-                "image": index[n],
-                "label": int(label[n]),
-                "prediction": int(prediction[n]),
-                "distance": float(distance[n]),
-                "threshold": threshold,
-                "frame": drawn[n] or "",
-            }
-            for n, name in enumerate(names)
-        ]
-    titles = ["input", *(TITLES[model] for model in MODELS)]
-    picture = picture_grid(rows, row_titles=titles, column_titles=names, scale=3)
+    for turn in range(each):
+        # Of every class in turn the first test image, then the second: chosen by rule, not for their looks.
+        index = [int((test.labels == number % 10).nonzero()[turn]) for number in range(len(names))]
+        parts = [corrupt(test.images[[i]], name, [i]) for i, name in zip(index, names, strict=True)]
+        images, label = torch.cat(parts), test.labels[index]
+        rows.append([Picture(image) for image in images])
+        for model, (network, threshold) in networks.items():
+            prediction, rebuilt, distance = _look(network, images)
+            drawn = frames(prediction, label, distance, threshold)
+            rows.append([Picture(image, frame) for image, frame in zip(rebuilt, drawn, strict=True)])
+            records += [
+                {
+                    "model": TITLES[model],
+                    "corruption": name,
+                    "image": index[n],
+                    "label": int(label[n]),
+                    "prediction": int(prediction[n]),
+                    "distance": float(distance[n]),
+                    "threshold": threshold,
+                    "frame": drawn[n] or "",
+                }
+                for n, name in enumerate(names)
+            ]
+    titles = ["input", *(TITLES[model] for model in MODELS)] * each
+    picture = picture_grid(rows, row_titles=titles, column_titles=names, font_size=12)
     return [Panel(picture, grid_words(rows, "Corrupted digits and their reconstructions"))], records
 
 
@@ -106,33 +108,42 @@ def figure_10(results: Results) -> Drawing:
     """Clean images, attacked ones and their reconstructions, on three data sets."""
     return gather(
         [
-            ("PGD on MNIST", partial(_before_after, results, "mnist", "examples/pgd-targeted")),
-            ("R-PGD on Fashion-MNIST", partial(_before_after, results, "fashion_mnist", "matrix")),
-            ("CW on SVHN", partial(_before_after, results, "svhn", "examples/cw-targeted")),
+            ("PGD on MNIST", partial(_before_after, results, "mnist", "PGD", "examples/pgd-targeted")),
+            ("R-PGD on Fashion-MNIST", partial(_before_after, results, "fashion_mnist", "R-PGD", "matrix")),
+            ("CW on SVHN", partial(_before_after, results, "svhn", "CW", "examples/cw-targeted")),
         ]
     )
 
 
-def _before_after(results: Results, dataset: str, name: str, shown: int = 5) -> Part:
-    """Clean images above, then for every model attacked images and what it rebuilds of them."""
+def _before_after(results: Results, dataset: str, attack: str, name: str, shown: int = 5) -> Part:
+    """Clean images and what CapsNet rebuilds, then for every model attacked images and what it rebuilds."""
     found = {model: results.artifact(dataset, f"{model}/{name}").tensors for model in MODELS}
     copy = _copy(results, dataset)
     first = found[MODELS[0]]
     # Attacks on all models have the same rows, in the same order.
-    chosen = _draw(kept_rows(first), shown)
+    chosen = _draw(_one_of_each(kept_rows(first), first["index"]), shown)
     clean = copy.test.images[first["index"][chosen]]
-    rows: list[Row] = [[Picture(image) for image in clean]]
-    titles = ["clean"]
+    rows: list[Row] = []
     records: list[Record] = []
     for model, tensors in found.items():
+        network, _ = _network(results, dataset, model)
         x_adv = attacked_images(copy.test.images, tensors, chosen)
-        _, rebuilt, _ = _look(_network(results, dataset, model)[0], x_adv)
-        rows += [[Picture(image) for image in x_adv], [Picture(image) for image in rebuilt]]
-        titles += [TITLES[model], "rebuilt"]
+        for images in (x_adv,) if rows else (clean, x_adv):
+            _, rebuilt, _ = _look(network, images)
+            rows += [[Picture(image) for image in images], [Picture(image) for image in rebuilt]]
         records += [_record(model, tensors, int(number)) for number in chosen]
-    picture = picture_grid(rows, row_titles=titles)
-    title = SPECS[dataset].title
-    return [Panel(picture, grid_words(rows, f"Clean, attacked and rebuilt images of {title}"))], records
+    titles = [
+        title for name in ("clean", *(TITLES[model] for model in MODELS)) for title in (name, "rebuilt")
+    ]
+    title = f"{attack} on {SPECS[dataset].title}"
+    picture = picture_grid(rows, row_titles=titles, title=title)
+    return [Panel(picture, grid_words(rows, f"Clean, attacked and rebuilt images, {title}"))], records
+
+
+def _one_of_each(rows: Tensor, index: Tensor) -> Tensor:
+    """Of the rows one for each image, at random among its targets, always the same."""
+    images = index[rows]
+    return torch.cat([_draw(rows[images == image], 1) for image in images.unique()])
 
 
 def figure_11(results: Results) -> Drawing:
@@ -157,7 +168,7 @@ def _all_targets(results: Results, dataset: str, shown: int = 10) -> Part:
             row.append(Picture(attacked_images(copy.test.images, found, fits)[0]) if len(fits) else None)
             records += [_record("capsnet", found, int(number)) for number in fits]
         rows.append(row)
-    picture = picture_grid(rows, row_titles=["clean", *classes])
+    picture = picture_grid(rows, row_titles=["clean", *classes], title=SPECS[dataset].title)
     what = f"Test images of {SPECS[dataset].title}, and R-PGD on CapsNet towards every class"
     return [Panel(picture, grid_words(rows, what))], [{"dataset": dataset, **record} for record in records]
 

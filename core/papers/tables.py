@@ -14,11 +14,14 @@ from core.papers.drawing import Drawing, Panel
 from core.papers.numbers import results_name
 from core.papers.paper import Paper
 from core.papers.stored import Results, Rows
+from core.papers.worst import WORST_BETA, WORST_IMAGE
 
 METRICS = {
     "error_rate": "error",
     "success_rate": "success",
     "undetected_rate": "undetected",
+    WORST_BETA: "undetected, worst β",
+    WORST_IMAGE: "undetected, worst β per image",
     "accuracy": "accuracy",
     "fooling_rate": "fooling",
     "mean_norm": "mean norm",

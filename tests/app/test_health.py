@@ -26,6 +26,8 @@ def made(number: int, model: str) -> Check:
         return Check(5, "failed", "at most 12 %", (SHARE,), ("undetected_rate/r-pgd",), "A note.")
     if (number, model) == (7, "cnn_r"):
         return Check(7, "failed", "tied", (SHARE,), ("error_rate", "undetected_rate"))
+    if (number, model) == (9, "capsnet"):
+        return Check(9, "passed", "success 100 % on cnn_cr", (SHARE,))
     return Check(number, "not applicable" if number == 15 else "passed", f"figure {number}", (SHARE,))
 
 
@@ -155,3 +157,18 @@ def test_a_bundle_from_before_has_no_warnings_and_the_page_says_so(
     assert not [number for number in EXPLANATIONS if f"check {number} failed" in text_of(app)]
     if page == "health":
         assert "built before there were checks" in app.info[0].value
+
+
+def test_figures_name_models_by_their_titles_and_false_alarms_cannot_be_set(
+    checked, open_page: OpenPage
+) -> None:
+    app = open_page("health")
+    assert "success 100 % on CNN+CR" in [caption.value for caption in app.caption]
+    assert app.select_slider(key="fpr").disabled
+
+
+def test_visual_coherence_names_the_checks_that_touch_it(checked, open_page: OpenPage) -> None:
+    told = [caption.value for caption in open_page("coherence").caption if "failed" in caption.value]
+    # One about what goes undetected; none that touches how often R-PGD succeeds.
+    assert len(told) == 1
+    assert "CapsNet: check 5 failed; CNN+R: check 7 failed" in told[0]

@@ -2,11 +2,14 @@ import re
 
 import pytest
 
+from app import results as app_results
 from app import state
 from app.results import Cached
-from app.ui.claims import VERDICTS
+from app.ui.claims import VERDICTS, findings_html
 from app.ui.paper_table import PaperTable
-from core.papers import PAPERS, Results, findings, layout, report_rows
+from core.health import Check
+from core.papers import PAPERS, Results, findings, layout, report_rows, with_worst
+from core.papers.worst import WORST_BETA, WORST_IMAGE
 from precompute.store import Store
 from tests.app.conftest import OpenPage, html
 
@@ -60,7 +63,9 @@ def test_tables_have_every_number_beside_ours_or_a_reason(
 ) -> None:
     app = open_page(PAGE, show="Tables", table=number)
     assert not app.exception
-    rows = [row for row in report_rows("qin2020", results) if row["table"] == number]
+    numbers = [row for row in report_rows("qin2020", results) if row["table"] == number]
+    rows = with_worst(numbers, results)
+    assert (len(rows) > len(numbers)) == (number in ("3", "6"))
     page = html(app)
     published = [float(value) for value in re.findall(r'<td class="cp-model">([\d.]+)</td>', page)]
     assert sorted(published) == sorted(row["published"] for row in rows)
@@ -71,14 +76,15 @@ def test_tables_have_every_number_beside_ours_or_a_reason(
     for reason in {row["reason"] for row in rows if row["reason"]}:
         assert reason.split("`")[0].strip() in text(app)
     assert page.count("≈") == sum(row["low"] <= row["published"] <= row["high"] for row in known)
-    assert f"{len(known)} of {len(rows)} numbers have ours" in "".join(c.value for c in app.caption)
+    count = sum(row["ours"] is not None for row in numbers)
+    assert f"{count} of {len(numbers)} numbers have ours" in "".join(c.value for c in app.caption)
     assert saved(app) == ["PNG", "SVG", "CSV"]
 
 
 def test_a_table_can_be_a_chart(open_page: OpenPage) -> None:
     app = open_page(PAGE, show="Tables", table="3", **{"as": "Chart"})
     charts = [chart.proto.alt for chart in app.get("vega_lite_chart")]
-    assert len(charts) == 6
+    assert len(charts) == 12
     assert charts[0].startswith("MNIST success rate, published beside ours: 6 of 6 numbers have ours")
 
 
@@ -141,6 +147,59 @@ def test_failed_checks_are_told_beside_the_numbers_they_touch(results: Results) 
     table = PaperTable(layout(rows, "1"), ["CapsNet", "CNN+CR", "CNN+R"], warn).html()
     touched = [row for row in rows if row["table"] == "1" and row["ours"] is not None and warn(row)]
     assert table.count("⚠ check 4 failed") == len(touched) == 4
+
+
+def test_worst_cases_say_at_which_beta(results: Results) -> None:
+    rows = with_worst(report_rows("qin2020", results), results)
+    table = PaperTable(layout(rows, "3"), ["CapsNet", "CNN+CR", "CNN+R"], lambda row: "").html()
+    worst = [row for row in rows if row["table"] == "3" and row["metric"] == WORST_BETA]
+    assert len(worst) == table.count("at β = ") == 18
+    assert sum(row["table"] == "3" and row["metric"] == WORST_IMAGE for row in rows) == 18
+
+
+def test_failed_checks_are_told_beside_the_sides_of_a_claim(results: Results) -> None:
+    asked: list[tuple[object, ...]] = []
+
+    def warn(row):
+        asked.append((row["dataset"], row["model"], row["metric"], row["attack"]))
+        return "check 4 failed" if row["model"] == "cnn_r" else ""
+
+    wanted = {
+        "capsnet-lowest-curve",
+        "pairs-more-unequal",
+        "adversarials-look-like-target",
+        "simplest-data-best",
+    }
+    found = [f for f in findings(QIN2020, results) if f.claim.key in wanted and f.dataset == "mnist"]
+    page = findings_html(found, warn)
+    assert page.count("⚠ check 4 failed") == sum(row[1] == "cnn_r" for row in asked) > 0
+    # A difference between two models is about both.
+    assert ("mnist", "cnn_r", "success_rate", "r-pgd") in asked
+    assert {row[2] for row in asked if row[3] == "r-pgd"} == {"undetected_rate", "success_rate"}
+    assert ("svhn", "capsnet", "undetected_rate", "pgd") in asked
+    assert "above 0.00" in page
+    assert "below 0.00" not in page
+
+
+@pytest.mark.parametrize(("show", "number"), [("Tables", "3"), ("Figures", "2")])
+def test_claims_stand_below_the_table_or_figure_that_they_are_made_in(
+    open_page: OpenPage, results: Results, show: str, number: str
+) -> None:
+    app = open_page(PAGE, show=show, **{show[:-1].lower(): number})
+    kind = "Table" if show == "Tables" else "Fig."
+    about = [f for f in findings(QIN2020, results) if f.claim.is_made_in(kind, number)]
+    listed = html(app).split('<ul class="cp-verdicts">')[1].split("</ul>")[0]
+    assert listed.count("cp-chip") == len(about) > 3
+    assert listed.count("<li>") == len({f.claim.key for f in about})
+
+
+def test_a_figure_names_the_checks_that_failed(open_page: OpenPage, monkeypatch: pytest.MonkeyPatch) -> None:
+    check = Check(5, "failed", "at most 12 %", touches=("undetected_rate/r-pgd",))
+    monkeypatch.setattr(app_results, "health", lambda bundle: {"cnn_r": [check]})
+    captions = " ".join(c.value for c in open_page(PAGE, show="Figures", figure="2").caption)
+    assert "MNIST, CNN+R: check 5 failed; Fashion-MNIST, CNN+R: check 5 failed" in captions
+    captions = " ".join(c.value for c in open_page(PAGE, show="Figures", figure="4").caption)
+    assert "check 5 failed" not in captions
 
 
 MICHELS2019 = PAPERS["michels2019"]

@@ -50,6 +50,24 @@ def test_the_papers_own_numbers_are_judged_as_the_paper_reads_them(published):
     assert len(ties) < 10
 
 
+def test_claims_know_the_tables_and_figures_that_they_are_made_in():
+    made_in = {
+        place: {claim.key for claim in QIN2020 if claim.is_made_in(*place)}
+        for place in (("Table", "1"), ("Table", "5"), ("Table", "7"), ("Fig.", "3"), ("Fig.", "1"))
+    }
+    assert "capsnet-lowest-undetected/bim-targeted" in made_in["Table", "1"] & made_in["Table", "5"]
+    assert "black-box-weaker-success/pgd-targeted" in made_in["Table", "1"] & made_in["Table", "7"]
+    assert len(made_in["Table", "7"]) == 12
+    assert len(made_in["Fig.", "3"]) == 3
+    assert not made_in["Fig.", "1"]  # "section 5.1" is no figure
+
+
+def test_black_boxes_are_claimed_where_the_paper_has_them():
+    for claim in QIN2020:
+        if claim.is_made_in("Table", "7"):
+            assert claim.datasets == ("digits", "mnist")
+
+
 def test_claims_across_data_sets_and_on_one_alone(published):
     found = {(f.dataset, f.claim.key): f.verdict for f in evaluate(QIN2020, {"rates": published}, DATASETS)}
     assert found["mnist", "simplest-data-best"] == "holds"

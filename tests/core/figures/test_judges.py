@@ -44,5 +44,5 @@ def test_numbers_are_written_where_they_have_room(bars):
 def test_agreement_in_words():
     pairwise = np.ones((3, 3))
     words = agreement_words(Agreement(0.612, 0.52, 0.7, pairwise, 1410))
-    assert words == "agreement of the judges: κ = 0.61 (0.52 to 0.70), n = 1,410"
+    assert words == "agreement: κ = 0.61 (0.52 to 0.70), n = 1,410"
     assert agreement_words(Agreement(float("nan"), -1, 1, pairwise, 5)) == "all judges give one answer, n = 5"

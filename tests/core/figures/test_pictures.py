@@ -56,13 +56,13 @@ def test_a_frame_lies_around_its_picture_and_not_over_it(frame):
         assert tuple(corner) == ImageColor.getrgb(colour)
 
 
-def test_frames_are_explained_below_and_only_those_that_are_there():
+def test_both_frames_are_explained_below_where_there_is_any():
     none = pixels([[BLACK]])
     one = pixels([[Picture(BLACK.image, "flagged")]])
     both = pixels([[Picture(BLACK.image, "flagged")], [Picture(BLACK.image, "missed")]])
     assert none.shape[0] < one.shape[0]
-    assert one.shape[1] < both.shape[1]
-    assert count(one, FRAME_COLOURS["missed"]) == 0
+    assert one.shape[1] == both.shape[1]
+    assert count(one, FRAME_COLOURS["missed"]) > 0
 
 
 def test_titles_and_captions_take_room_and_are_drawn():
@@ -103,3 +103,9 @@ def test_a_grid_in_words():
     words = "Digits: 3 pictures in 2 rows. 1 flagged and 1 misread and not flagged."
     assert grid_words(rows, "Digits") == words
     assert grid_words([[BLACK]], "Digits") == "Digits: 1 picture in 1 row."
+
+
+def test_a_title_takes_a_line():
+    rows = [[Picture(torch.zeros(1, 8, 8), "flagged")]]
+    plain, titled = picture_grid(rows), picture_grid(rows, title="PGD on MNIST")
+    assert titled.height == plain.height + 16
