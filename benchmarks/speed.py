@@ -40,8 +40,8 @@ class Scale:
     smallest: int = 64
     deepfool: int = 50
     carlini_wagner: tuple[int, int] = (5, 100)
-    boundary: int = 4000  # foolbox's steps adapt after the first thousand
-    universal: tuple[int, int] = (20, 100)
+    boundary: int = 2000  # foolbox's steps adapt after the first thousand
+    universal: tuple[int, int] = (10, 100)
     universal_steps: int = 250
 
 
