@@ -31,8 +31,8 @@ def test_open_attack_see_the_verdict_click_a_cell_see_the_gallery(tab: Any, serv
     wait_until_attacked(tab)
     assert query(tab) == {"image": ["5"]}
 
-    tab.get_by_text("Evading detection").click()
-    tab.get_by_role("link", name="Source and target").first.click()
+    tab.get_by_role("button", name="Evading detection").click()
+    tab.get_by_role("menuitem", name="Source and target").click()
     chart = tab.locator(".st-key-matrix-capsnet svg.marks").first
     chart.wait_for()
     click_a_cell(tab, chart)
