@@ -75,11 +75,12 @@ def test_stop_stops_and_a_changed_setting_starts_anew(tab: Any, server: str) -> 
     assert re.search(r"Stopped after [\d,]+ of 20,000 iterations", told)
     assert int(re.findall(r"Stopped after ([\d,]+)", told)[0].replace(",", "")) < 20_000
 
-    tab.get_by_role("radio", name="CNN+R", exact=True).click()
+    sidebar = tab.get_by_test_id("stSidebarUserContent")
+    sidebar.get_by_role("radio", name="CNN+R", exact=True).click()
     tab.get_by_text("Press Attack to run it").wait_for()
     tab.locator(".st-key-attack-button button").first.click()
     tab.get_by_text(re.compile(r"Iteration [2-9],\d{3} of 20,000")).wait_for()
-    tab.get_by_role("radio", name="CapsNet", exact=True).click()
+    sidebar.get_by_role("radio", name="CapsNet", exact=True).click()
     tab.wait_for_url(lambda url: "model" not in url)
     # Few iterations again: this is the new attack, which Stop is to stop.
     tab.get_by_text(re.compile(r"Iteration [1-9]\d{0,2} of 20,000")).wait_for()
