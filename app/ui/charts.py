@@ -35,6 +35,7 @@ def show_chart(
         key: Where its selection is kept.
         on_select: Called when something in it is chosen.
     """
+    chart = chart.properties(padding={"bottom": 2})  # Streamlit would leave 20 pixels blank
     if on_select is None:
         st.altair_chart(chart, key=key, alt=alt_text, width="stretch")
     else:

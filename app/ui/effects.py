@@ -44,7 +44,7 @@ def effect(prediction: int, label: int, clean: int, target: int | None = None) -
         label, clean: True class, and the class that is read without.
         target: Class aimed at; None where any other will do.
     """
-    if clean != label if target is None else clean == target:
+    if clean != label and (prediction != target or clean == target):
         return Effect.ALREADY
     if prediction == label:
         return Effect.HELD

@@ -60,16 +60,19 @@ export default function ({ data, parentElement, setTriggerValue }) {
   if (focused in drawn) drawn[focused].canvas.focus({ preventScroll: true });
 
   function explain() {
-    const entries = symbols.map(({ shape, colour, text }) => {
-      const mark = svg("svg", { viewBox: "-7 -7 14 14", "aria-hidden": true }, symbol(shape, colour));
-      return html("span", {}, mark, text);
-    });
+    const line = (title, ...entries) => html("div", { className: "key" }, html("small", {}, title), ...entries);
+    const lines = Object.entries(symbols).map(([title, entries]) => line(title, ...entries.map(meaning)));
     if (ramp) {
       const bar = html("i", {});
       bar.style.background = `linear-gradient(to right, ${ramp.colours})`;
-      entries.push(html("span", {}, `${ramp.title} ${ramp.low}`, bar, ramp.high));
+      lines.push(line(ramp.title, html("span", {}, ramp.low, bar, ramp.high)));
     }
-    return html("div", { className: "key" }, ...entries);
+    return html("div", { className: "keys" }, ...lines);
+  }
+
+  function meaning({ shape, colour, text }) {
+    const mark = svg("svg", { viewBox: "-7 -7 14 14", "aria-hidden": true }, symbol(shape, colour));
+    return html("span", {}, mark, text);
   }
 
   function draw(plane, number) {
@@ -154,11 +157,11 @@ export default function ({ data, parentElement, setTriggerValue }) {
   }
 
   function pick(at, path, more) {
-    const before = more && points.some((point) => !point.picked);
-    const caught = points.map((point, i) => inside(at[i], path) || (before && point.picked));
+    const caught = at.map((place) => inside(place, path));
     if (!caught.some(Boolean)) return;
-    drawn.forEach((one) => fade(one, (i) => caught[i]));
-    setTriggerValue("lasso", points.filter((_, i) => caught[i]).map((point) => point.id));
+    const before = more && points.some((point) => !point.picked);
+    drawn.forEach((one) => fade(one, (i) => caught[i] || (before && points[i].picked)));
+    setTriggerValue("lasso", [points.filter((_, i) => caught[i]).map((point) => point.id), more]);
   }
 
   /** Mark a point in every plane, and tell about it beside the one where it was found; -1 for none. */

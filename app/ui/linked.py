@@ -1,6 +1,6 @@
 """Linked planes: the same points in each, to lasso, to click and to look at, with a thumbnail of each."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import streamlit as st
@@ -20,12 +20,12 @@ _draw = component(
 def show_linked(
     planes: Sequence[Record],
     points: Sequence[Record],
-    symbols: Sequence[Record],
+    symbols: Mapping[str, Sequence[Record]],
     ramp: Record | None,
     *,
     chosen: int,
     key: str,
-    on_lasso: Callable[[list[int]], None],
+    on_lasso: Callable[[list[int], bool], None],
     on_click: Callable[[int], None],
 ) -> None:
     """Show planes side by side. Pointing at a point marks it in all of them.
@@ -34,16 +34,17 @@ def show_linked(
         planes: `title`, `subtitle`, `words` (what it shows, in a sentence), `places` (x and y of each point).
         points: `id`, `shape` (of `MODEL_SHAPES`), `colour`, `image` (an address), `told` (lines, first the
             name), `picked` (the others are faint).
-        symbols: What they mean: `shape`, `colour`, `text`.
+        symbols: What they mean, a line for each heading: `shape`, `colour`, `text`.
         ramp: Colours of a quantity: `title`, `low`, `high`, `colours`; None where there is none.
         chosen: id of the point to ring.
         key: Where clicks and lassos are kept until they are taken over.
-        on_lasso: Given the ids of points that a line was drawn around; with Shift, of those picked out too.
+        on_lasso: Given the ids of points that a line was drawn around, and whether Shift adds them to those
+            picked out.
         on_click: Given the id of a point that was clicked.
     """
     _draw(
         key=key,
         data={"planes": planes, "points": points, "symbols": symbols, "ramp": ramp, "chosen": chosen},
-        on_lasso_change=lambda: on_lasso(st.session_state[key]["lasso"]),
+        on_lasso_change=lambda: on_lasso(*st.session_state[key]["lasso"]),
         on_one_change=lambda: on_click(st.session_state[key]["one"]),
     )

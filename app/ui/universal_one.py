@@ -61,13 +61,13 @@ def show_fooling(rates: Mapping[str, Rate | None], title: str, key: str, about: 
 
 def perturbation_picture(levels: Tensor, title: str, alt: str) -> pictures.Picture:
     """A perturbation large, with its gain and its colours explained."""
-    gain = effects.full_gain(levels)
+    gain, colour = effects.full_gain(levels), len(levels) > 1
     return pictures.Picture(
         perturbation_png(levels.float() / LEVELS, gain),
         title,
-        f"magnified {gain:.3g} times, up to ±{1 / gain:.2g}",
+        f"magnified {gain:.3g} times, up to ±{1 / gain:.2g}" + ("; grey: none" if colour else ""),
         f"Universal perturbation, {alt}",
-        diverging=True,
+        diverging=not colour,
     )
 
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 
 import altair as alt
 import numpy as np
@@ -210,7 +209,7 @@ def whose_rate(look: Look) -> str:
     return f"fooling rate on {'its own network' if look.reader == OWN_READER else TITLES[look.reader]}"
 
 
-def draw_plane(space: str, dots: Sequence[Dot], look: Look) -> alt.LayerChart:
+def draw_plane(space: str, dots: Sequence[Dot], look: Look) -> alt.Chart:
     """One plane as a chart, to be saved."""
     rated, words = whose_rate(look), look.setting.words(space)
     return plane_chart(dots, SPACES[space], by=look.by, fooling_title=rated, subtitle=words)
@@ -257,7 +256,7 @@ def show_planes(planes: Mapping[str, tuple[list[Dot], str]], look: Look, every: 
         ramp,
         chosen=look.chosen,
         key="planes",
-        on_lasso=partial(pick_out, count=len(every)),
+        on_lasso=lambda rows, more: pick_out([*rows, *(look.picked if more else ())], len(every)),
         on_click=choose_one,
     )
 
@@ -267,22 +266,23 @@ def shape_of(model: str) -> str:
     return MODEL_SHAPES.get(model, "cross")
 
 
-def colouring(dots: Sequence[Dot], look: Look) -> tuple[list[str], list[Record], Record | None]:
+def colouring(dots: Sequence[Dot], look: Look) -> tuple[list[str], dict[str, list[Record]], Record | None]:
     """Colours of points, and what shapes and colours mean, for `show_linked`; as `plane_chart` has them."""
     tint = {dot.model: MODEL_COLOURS.get(dot.model, GREY) for dot in dots}
-    models = [
-        {"shape": shape_of(model), "colour": colour if look.by == "model" else GREY, "text": model}
-        for model, colour in tint.items()
-    ]
+    models = {
+        "Network": [
+            {"shape": shape_of(model), "colour": colour if look.by == "model" else GREY, "text": model}
+            for model, colour in tint.items()
+        ]
+    }
     if look.by == "model":
         return [tint[dot.model] for dot in dots], models, None
     if look.by == "part":
         of = {part: PART_COLOURS[part % len(PART_COLOURS)] for part in sorted({dot.part for dot in dots})}
         squares = [
-            {"shape": "square", "colour": colour, "text": universal.part_name(part)}
-            for part, colour in of.items()
+            {"shape": "square", "colour": colour, "text": str(part + 1)} for part, colour in of.items()
         ]
-        return [of[dot.part] for dot in dots], models + squares, None
+        return [of[dot.part] for dot in dots], {**models, "Part": squares}, None
     values = [dot.norm if look.by == "norm" else dot.fooling for dot in dots]
     known = [value for value in values if value is not None] or [0.0]
     low, high = min(known), max(known)

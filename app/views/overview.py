@@ -23,16 +23,22 @@ SOURCE, TARGET = 3, 8
 # Fewer and longer iterations than the live page takes: the figure should be there at once.
 STEPS, STEP_SIZE = 40, 0.02
 TEXT = Path(__file__).parents[2] / "assets" / "texts" / "overview.md"
+# Rows of pages, as the menu orders them, with their icons and what each is for.
 LINKS = (
-    ("live_attack", "Attack", ":material/bolt:", "Choose an image, a target and a strength, and watch."),
     (
-        "source_target",
-        "Compare",
-        ":material/grid_view:",
-        "Which class is taken for which, in three networks.",
+        ("live_attack", "bolt", "Choose an image, a target and a strength, and watch."),
+        ("source_target", "grid_view", "Which class is taken for which, in three networks."),
+        ("gallery", "photo_library", "Attacked images beside what the networks saw."),
+        ("detection", "radar", "How many attacks are missed, at how many false alarms."),
+        ("coherence", "compare", "Are classes that look alike confused more easily?"),
     ),
-    ("gallery", "Browse", ":material/photo_library:", "Attacked images beside what the networks saw."),
-    ("detection", "Measure", ":material/radar:", "How many attacks are missed, at how many false alarms."),
+    (
+        ("universal", "public", "One change that fools a network on any image."),
+        ("minimal", "straighten", "How little it takes to change an answer."),
+        ("transfer", "swap_horiz", "Which network falls for what was made on another."),
+        ("health", "health_and_safety", "Can the attacks be believed? Fifteen checks."),
+        ("papers", "menu_book", "Published tables and figures beside ours."),
+    ),
 )
 
 
@@ -50,10 +56,11 @@ def main() -> None:
         else:
             show_figure(found)
     st.space("small")
-    for place, (page, title, icon, about) in zip(st.columns(len(LINKS)), LINKS, strict=True):
-        with place.container(border=True, height="stretch", gap="xxsmall"):
-            st.page_link(f"views/{page}.py", label=f"**{title}**", icon=icon)
-            st.caption(about)
+    for links in LINKS:
+        for place, (page, icon, about) in zip(st.columns(len(links)), links, strict=True):
+            with place.container(border=True, height="stretch", gap="xxsmall"):
+                st.page_link(f"views/{page}.py", icon=f":material/{icon}:")
+                st.caption(about)
     if found is not None:
         status_line("Digits", "CapsNet", f"{STEPS} iterations", live=True, n=2, profile=found.profile)
 

@@ -1,5 +1,6 @@
 """Transfer: which network is fooled by what was made on which (michels2019, section 4.2 and Table 2)."""
 
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
@@ -41,7 +42,7 @@ def choose(attacks: tuple[str, ...]) -> tuple[str, str]:
     attack = st.segmented_control(
         "Attack",
         attacks,
-        default=attacks[0],
+        default=UNIVERSAL,
         required=True,
         format_func=NAMES.__getitem__,
         key="by",
@@ -63,13 +64,23 @@ def choose(attacks: tuple[str, ...]) -> tuple[str, str]:
     return attack, over
 
 
-def choose_pair(found: Transferred) -> tuple[str, str]:
+def usual_pair(attacks: Mapping[str, Transferred]) -> Transfer:
+    """The cell shown at first, the same under all attacks: where most is transferred from another network."""
+    cells = attacks[UNIVERSAL].cells("all")
+    apart = [
+        cell
+        for cell in cells
+        if cell.source != cell.model and all(cell.source in found.sources for found in attacks.values())
+    ]
+    return max(apart or cells, key=lambda cell: cell.rate.value)
+
+
+def choose_pair(found: Transferred, usual: Transfer) -> tuple[str, str]:
     """Source and reader, from the keyboard; a click sets the same two."""
-    usual = next((m for m in found.models if m != found.sources[0]), found.models[0])
     chosen: list[str] = []
     for key, label, names, default in (
-        ("made", "Made on", found.sources, found.sources[0]),
-        ("read", "Read by", found.models, usual),
+        ("made", "Made on", found.sources, usual.source),
+        ("read", "Read by", found.models, usual.model),
     ):
         url.check_choice(key, [TITLES[name] for name in names], label)
         url.keep_possible(key, names)
@@ -268,9 +279,10 @@ def main() -> None:
     attacks = minimum.attacks_of(page.bundle)
     with st.container(horizontal=True, gap="medium", vertical_alignment="bottom"):
         attack, over = choose(attacks)
-    found = minimum.transferred(page.bundle, attack)
+    known = {name: minimum.transferred(page.bundle, name) for name in attacks}
+    found = known[attack]
     with st.container(horizontal=True, gap="medium", vertical_alignment="bottom"):
-        pair = choose_pair(found)
+        pair = choose_pair(found, usual_pair(known))
     url.show_corrections()
     cells = found.cells(over)
     left, right = columns([5, 6], "matrix", least=24)

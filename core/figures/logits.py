@@ -81,7 +81,7 @@ def answer_bars(
             ),
             tooltip=[
                 alt.Tooltip("class:N"),
-                alt.Tooltip("image:N"),
+                alt.Tooltip("image:N", title="of"),  # a field named image would be shown as a picture
                 alt.Tooltip("score:Q", title=quantity, format=".3f"),
                 alt.Tooltip("delta:Q", title="change", format="+.3f"),
             ],

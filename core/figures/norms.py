@@ -114,6 +114,8 @@ def norm_chart(
     )
     y = alt.Y("place:Q", scale=place, axis=axis)
     colour, shape = model_colour(titles), model_shape(titles)
+    for explained in (colour, shape):  # the white line around means would hide the symbol
+        explained["legend"]["symbolStrokeWidth"] = 0
     dots = (
         alt.Chart(inline(points or [{"attack": "", "model": titles[0], "norm": None, "place": None}]))
         .mark_point(filled=True, size=34, opacity=0.55, strokeWidth=0)

@@ -1,4 +1,4 @@
-"""An embedding to look around in: points to click and to brush, with a thumbnail of each."""
+"""An embedding as a chart, to be saved; the page itself draws it with `app/ui/linked.py`."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,7 +9,6 @@ import altair as alt
 from core.figures.embedding import PART_COLOURS
 from core.figures.style import (
     GREY,
-    MARK_COLOUR,
     SEQUENTIAL,
     Record,
     heading,
@@ -30,7 +29,7 @@ class Dot:
     """A perturbation in the plane, with all that is told of it.
 
     Attributes:
-        id: What a click and a brush name it by.
+        id: What a click and a lasso name it by.
         x, y: Where it lies.
         model: Title of the model that it was made on.
         part, number: Which part of the test set it is from, and which of that part's it is; from 0.
@@ -76,14 +75,9 @@ def plane_chart(
     by: By = "model",
     fooling_title: str = "fooling rate",
     subtitle: str = "",
-    chosen: int | None = None,
-    revision: str = "",
-    height: int = 480,
-) -> alt.LayerChart:
+    side: int = 440,
+) -> alt.Chart:
     """Points of the plane; axes mean nothing and have no numbers. Shapes tell models apart.
-
-    A click gives a point selection `dot` with the field `id`, dragging an interval selection `brush` with the
-    ranges of x and y.
 
     Args:
         dots: One or more.
@@ -91,58 +85,26 @@ def plane_chart(
         by: What colours tell: the model, the part of the test set, length, or the fooling rate.
         fooling_title: Whose rate that is.
         subtitle: A line below the title.
-        chosen: id of the point to ring.
-        revision: Ends the selections' names; another one forgets what was clicked and brushed.
-        height: In pixels.
+        side: In pixels.
     """
     titles = list(dict.fromkeys(dot.model for dot in dots))
     data = inline(_told(dot) for dot in dots)
     axis = alt.Axis(labels=False, ticks=False, domain=False, grid=False)
     scale = alt.Scale(zero=False, nice=False, padding=14)
     x, y = alt.X("x:Q", axis=axis, title=None, scale=scale), alt.Y("y:Q", axis=axis, title=None, scale=scale)
-    brush = alt.selection_interval(
-        name=f"brush{revision}",
-        encodings=["x", "y"],
-        mark=alt.BrushConfig(fill=GREY, fillOpacity=0.15, stroke=MARK_COLOUR),
-    )
-    click = alt.selection_point(name=f"dot{revision}", fields=["id"], toggle=False, on="click")
-    points = (
-        alt.Chart(data)
-        .mark_point(filled=True, size=75, stroke=GREY, strokeWidth=0.6, cursor="pointer")
+    return (
+        alt.Chart(data, title=heading(title, subtitle=subtitle), width=side, height=side)
+        .mark_point(filled=True, size=75, stroke=GREY, strokeWidth=0.6)
         .encode(
             x=x,
             y=y,
             color=_colour(by, dots, titles, fooling_title),
             shape=_shape(by, titles),
             opacity=alt.Opacity("strength:Q", scale=None, legend=None),
-            tooltip=[
-                alt.Tooltip("image:N"),
-                alt.Tooltip("model:N", title="Model"),
-                alt.Tooltip("part_text:N", title="Part"),
-                alt.Tooltip("norm:Q", title="Length (l2)", format=".2f"),
-                alt.Tooltip("fooling_text:N", title=fooling_title[:1].upper() + fooling_title[1:]),
-                alt.Tooltip("gain_text:N", title="Magnified"),
-            ],
             description=alt.Description("words:N"),
         )
-        .add_params(brush, click)
+        .configure_view(stroke=GREY, strokeOpacity=0.4, cornerRadius=4)
     )
-    layers: list[alt.Chart] = [points]
-    if chosen is not None:
-        ringed = inline(_told(dot) for dot in dots if dot.id == chosen)
-        ring = alt.Chart(ringed).mark_point(
-            shape="circle", size=330, color=MARK_COLOUR, strokeWidth=2.5, filled=False, opacity=1, aria=False
-        )
-        if len(ringed):
-            layers.append(ring.encode(x=x, y=y))
-    return alt.LayerChart(
-        layer=layers, title=heading(title, subtitle=subtitle), height=height
-    ).configure_view(stroke=GREY, strokeOpacity=0.4, cornerRadius=4)
-
-
-def inside(dots: Sequence[Dot], x: tuple[float, float], y: tuple[float, float]) -> list[int]:
-    """ids of the points in a rectangle, its edges included; ends may come in either order."""
-    return [dot.id for dot in dots if min(x) <= dot.x <= max(x) and min(y) <= dot.y <= max(y)]
 
 
 def _colour(by: By, dots: Sequence[Dot], titles: Sequence[str], fooling_title: str) -> alt.Color:
@@ -190,16 +152,12 @@ def _part(part: int) -> str:
 def _told(dot: Dot) -> Record:
     """A point's record with words for people."""
     return {
-        "id": dot.id,
         "x": dot.x,
         "y": dot.y,
         "model": dot.model,
         "part_text": _part(dot.part),
         "norm": dot.norm,
         "fooling": dot.fooling,
-        "fooling_text": dot.fooling_text,
-        "image": dot.image,
-        "gain_text": f"{dot.gain:.3g} times",
         "strength": 0.85 if dot.picked else FADED,
         "words": f"{dot.model}, {_part(dot.part)}, number {dot.number + 1}, length {dot.norm:.2f}",
     }

@@ -37,7 +37,7 @@ MODEL_SHAPES = {
     "CapsNet All": "triangle-right",
     "DeepCaps": "triangle-left",
     "Michels ConvNet": "diamond",
-    "Michels CapsNet": "circle",
+    "Michels CapsNet": "triangle-down",
 }
 
 ACCESS_COLOURS = {"white box": "#AA4499", "black box": "#6B7280"}

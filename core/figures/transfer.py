@@ -74,6 +74,7 @@ def transfer_chart(
             labelAngle=0,
             labelExpr=WORDS,
             labelOverlap=False,
+            labelFlush=False,
             ticks=False,
             domain=False,
         ),
@@ -82,7 +83,7 @@ def transfer_chart(
         "source_title:N",
         sort=rows,
         title="made on",
-        axis=alt.Axis(ticks=False, domain=False, labelExpr=WORDS, labelBaseline="middle"),
+        axis=alt.Axis(ticks=False, domain=False, labelExpr=WORDS, labelBaseline="middle", labelFlush=False),
     )
     name = "pair" if chosen is None else f"pair_{'_'.join(chosen)}"
     click = alt.selection_point(name=name, fields=["source", "model"], toggle=False)

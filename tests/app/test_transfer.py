@@ -52,7 +52,7 @@ def test_the_results_of_the_bundle_are_the_same_as_those_of_its_tables() -> None
 
 
 def test_matrix_table_and_examples_are_linked(open_page: OpenPage, bundle: Bundle) -> None:
-    app = open_page(PAGE)
+    app = open_page(PAGE, by="CW-L2")
     assert not app.exception
     assert not app.error
     assert not app.warning
@@ -84,9 +84,21 @@ def test_without_a_local_copy_perturbations_are_shown_and_a_download_is_offered(
     open_page: OpenPage, bundle: Bundle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(state, "dataset", lambda name: None)
-    app = open_page(PAGE)
+    app = open_page(PAGE, by="CW-L2")
     assert not app.exception
     assert "No local copy of Digits" in written(app)
     assert html(app).count('class="ct-tile"') == 9
-    app = open_page(PAGE, by="Universal")
+    app = open_page(PAGE)
     assert "With your own copy" in app.info[0].value
+
+
+def test_it_opens_with_the_two_networks_between_which_most_is_transferred(open_page: OpenPage) -> None:
+    app = open_page(PAGE)
+    table = app.dataframe[0].value
+    michels = table["made on"].str.startswith("Michels")  # the others have no minimal perturbations
+    apart = table[michels & (table["made on"] != table["read by"])]
+    (chosen,) = table.index[table[""] == "▶"]
+    assert chosen in apart.index
+    assert table["fooled"][chosen] == apart["fooled"].max() > 20
+    app.segmented_control(key="by").set_value("cw").run()
+    assert list(app.dataframe[0].value.loc[lambda t: t[""] == "▶", "read by"]) == [table["read by"][chosen]]

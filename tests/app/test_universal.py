@@ -106,7 +106,8 @@ def test_the_address_holds_the_whole_view(open_page: OpenPage, bundle: Bundle) -
     drawn = planes(app)
     assert [point["id"] for point in drawn["points"]] == [0, 1, COUNT]
     assert [len(plane["places"]) for plane in drawn["planes"]] == [3, 3]
-    assert [symbol["text"] for symbol in drawn["symbols"]] == ["Michels ConvNet", "Michels CapsNet", "part 1"]
+    meant = {title: [symbol["text"] for symbol in line] for title, line in drawn["symbols"].items()}
+    assert meant == {"Network": ["Michels ConvNet", "Michels CapsNet"], "Part": ["1"]}
     assert drawn["chosen"] == COUNT + PER_PART + 2
     assert "3 picked out" in app.subheader[0].value
     assert "**Michels CapsNet, part 2, number 3**" in written(app)

@@ -15,7 +15,7 @@ def query(tab: Any) -> dict[str, list[str]]:
 
 def wait_until_attacked(tab: Any) -> str:
     tab.locator(".st-key-attack-button button").first.wait_for()
-    return tab.locator(VERDICT).inner_text()
+    return tab.locator(VERDICT).first.inner_text()  # the second is that of a universal perturbation
 
 
 def test_open_attack_see_the_verdict_click_a_cell_see_the_gallery(tab: Any, server: str) -> None:
@@ -25,13 +25,14 @@ def test_open_attack_see_the_verdict_click_a_cell_see_the_gallery(tab: Any, serv
 
     told = wait_until_attacked(tab)
     assert re.search(r"Target hit|Wrong class|Failed", told)
-    assert tab.locator(".cs-row img").count() == 5
+    assert tab.locator(".cs-row").first.locator("img").count() == 5
     tab.locator(".st-key-pick-5 button").first.click()
     tab.get_by_text("Original: 5").wait_for()
     wait_until_attacked(tab)
     assert query(tab) == {"image": ["5"]}
 
-    tab.get_by_role("link", name="Source and target").first.click()
+    tab.get_by_role("button", name="Evading detection").click()
+    tab.get_by_role("menuitem", name="Source and target").click()
     chart = tab.locator(".st-key-matrix-capsnet svg.marks").first
     chart.wait_for()
     click_a_cell(tab, chart)
@@ -74,11 +75,12 @@ def test_stop_stops_and_a_changed_setting_starts_anew(tab: Any, server: str) -> 
     assert re.search(r"Stopped after [\d,]+ of 20,000 iterations", told)
     assert int(re.findall(r"Stopped after ([\d,]+)", told)[0].replace(",", "")) < 20_000
 
-    tab.get_by_role("radio", name="CNN+R", exact=True).click()
+    sidebar = tab.get_by_test_id("stSidebarUserContent")
+    sidebar.get_by_role("radio", name="CNN+R", exact=True).click()
     tab.get_by_text("Press Attack to run it").wait_for()
     tab.locator(".st-key-attack-button button").first.click()
     tab.get_by_text(re.compile(r"Iteration [2-9],\d{3} of 20,000")).wait_for()
-    tab.get_by_role("radio", name="CapsNet", exact=True).click()
+    sidebar.get_by_role("radio", name="CapsNet", exact=True).click()
     tab.wait_for_url(lambda url: "model" not in url)
     # Few iterations again: this is the new attack, which Stop is to stop.
     tab.get_by_text(re.compile(r"Iteration [1-9]\d{0,2} of 20,000")).wait_for()

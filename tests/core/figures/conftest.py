@@ -11,11 +11,12 @@ Layers = Callable[[alt.LayerChart], list[dict[str, Any]]]
 def layers() -> Layers:
     """The layers of a chart, as valid Vega-Lite, each with its `rows` of data."""
 
-    def found(chart: alt.LayerChart) -> list[dict[str, Any]]:
+    def found(chart: alt.LayerChart | alt.Chart) -> list[dict[str, Any]]:
         spec = chart.to_dict()
         data = spec["datasets"]
         return [
-            {**layer, "rows": data[layer.get("data", spec.get("data"))["name"]]} for layer in spec["layer"]
+            {**layer, "rows": data[layer.get("data", spec.get("data"))["name"]]}
+            for layer in spec.get("layer", [spec])
         ]
 
     return found
