@@ -38,13 +38,18 @@ def test_opening_the_page_attacks_at_once_and_says_how_it_ended(open_page: OpenP
     assert any("4 iterations" in caption.value for caption in app.caption)
 
 
+def settings(app: AppTest) -> set[str | None]:
+    """Keys of the attack's sliders, without that of universal perturbations."""
+    return {slider.key for slider in app.slider} - {"strength"}
+
+
 def test_the_pictures_are_those_of_the_run_and_have_texts(open_page: OpenPage) -> None:
     app = open_page(PAGE, **FEW)
     page = html(app)
     row = re.search(r'<div class="cs-row">.*?</div>\s*$', page, re.S | re.M)
     assert row
-    assert len(re.findall(r"<figure>", page)) == 5
-    assert len(re.findall(r'<img src="data:image/png;base64,[^"]+" alt="[^"]{10,}"', page)) == 5
+    assert len(re.findall(r"<figure>", row.group())) == 5
+    assert len(re.findall(r'<img src="data:image/png;base64,[^"]+" alt="[^"]{10,}"', row.group())) == 5
     assert "magnified 3.33 times, up to ±0.3" in page
 
 
@@ -54,9 +59,9 @@ def test_settings_come_from_the_data_set_and_the_attack(open_page: OpenPage) -> 
     assert app.slider(key="step_size").value == pytest.approx(0.01)
     app.button_group(key="attack").set_value("r-fgsm").run()
     assert app.slider(key="step_size").value == pytest.approx(0.05)
-    assert {slider.key for slider in app.slider} == {"epsilon", "step_size", "beta"}
+    assert settings(app) == {"epsilon", "step_size", "beta"}
     app.button_group(key="attack").set_value("bim").run()
-    assert {slider.key for slider in app.slider} == {"epsilon", "step_size", "steps"}
+    assert settings(app) == {"epsilon", "step_size", "steps"}
     assert type(run_of(app).request.attack).__name__ == "BIM"
 
 
@@ -66,7 +71,7 @@ def test_the_smallest_change_is_searched_and_measured(open_page: OpenPage) -> No
     assert not app.exception
     assert not app.warning
     run = run_of(app)
-    assert {slider.key for slider in app.slider} == {
+    assert settings(app) == {
         "steps",
         "searches",
         "kappa",
@@ -96,7 +101,7 @@ def test_deepfool_shows_how_far_it_had_to_go(open_page: OpenPage) -> None:
     assert not app.exception
     assert not app.warning
     run = run_of(app)
-    assert {slider.key for slider in app.slider} == {"steps", "max_step", "overshoot", "candidates"}
+    assert settings(app) == {"steps", "max_step", "overshoot", "candidates"}
     assert app.button_group(key="norm").value == "l2"
     length = float((run.frames[-1].x - run.before.x).norm())
     assert 0 < length < 6
@@ -142,11 +147,21 @@ def test_a_number_beyond_the_limits_of_the_next_attack_is_brought_into_them(open
 
 
 @pytest.fixture
-def with_universal(tmp_path: Path) -> Tensor:
-    """The shipped digits with three universal perturbations of CapsNet: none, a grey veil, white noise."""
+def store(tmp_path: Path) -> Store:
+    """With the shipped digits as profile "paper", but for universal perturbations."""
     store = Store(tmp_path / "store")
     shipped = store.bundle("digits")
     assert shipped is not None
+    names = {name: key for name, key in shipped.names.items() if not name.endswith("/universal")}
+    store.set_bundle("digits", "paper", names, dict(shipped.facts))
+    return store
+
+
+@pytest.fixture
+def with_universal(store: Store) -> Tensor:
+    """Three universal perturbations of CapsNet: none, a grey veil, white noise."""
+    bundle = store.bundle("digits", "paper")
+    assert bundle is not None
     delta = torch.zeros(3, 1, 28, 28, dtype=torch.int16)
     delta[1] = 60
     delta[2] = 200 * torch.randn(1, 28, 28, generator=torch.Generator().manual_seed(0)).sign().short()
@@ -161,8 +176,8 @@ def with_universal(tmp_path: Path) -> Tensor:
         "norm_linf": size.abs().amax(1),
     }
     store.publish("universal-key", {"function": "universal"}, tensors=tensors)
-    names = {**shipped.names, "capsnet/universal": "universal-key"}
-    store.set_bundle("digits", "paper", names, dict(shipped.facts))
+    names = {**bundle.names, "capsnet/universal": "universal-key"}
+    store.set_bundle("digits", "paper", names, dict(bundle.facts))
     return delta.float() / 255
 
 
@@ -186,8 +201,9 @@ def test_a_cached_universal_perturbation_is_applied(open_page: OpenPage, with_un
     assert run_of(app) is run, "the attack above ran again"
 
 
+@pytest.mark.usefixtures("store")
 def test_without_universal_perturbations_there_is_no_such_section(open_page: OpenPage) -> None:
-    app = open_page(PAGE, **FEW)
+    app = open_page(PAGE, profile="paper", **FEW)
     assert "One perturbation for all images" not in " ".join(element.value for element in app.markdown)
 
 
