@@ -17,7 +17,7 @@ from precompute.tables import ACCESS, tables
 
 KEYS = {
     "paper", "table", "dataset", "model", "attack", "mode", "access", "metric",
-    "published", "ours", "low", "high", "n", "profile", "reason", "warnings", "of", "source", "unit",
+    "published", "ours", "low", "high", "n", "profile", "reason", "warnings", "of", "source", "unit", "worst",
 }  # fmt: skip
 
 
