@@ -85,16 +85,17 @@ def untouched(model: Classifier) -> Generator[None]:
     if not isinstance(model, nn.Module):
         yield
         return
-    modes = [(module, module.training) for module in model.modules()]
+    training = [module for module in model.modules() if module.training]
     needed = [parameter for parameter in model.parameters() if parameter.requires_grad]
     try:
-        model.eval()
+        if training:
+            model.eval()
         for parameter in needed:
             parameter.requires_grad_(False)
         yield
     finally:
-        for module, training in modes:
-            module.training = training
+        for module in training:
+            module.training = True
         for parameter in needed:
             parameter.requires_grad_(True)
 
