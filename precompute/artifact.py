@@ -245,4 +245,6 @@ def _encode_table(name: str, table: pandas.DataFrame) -> bytes:
 def _decode_table(data: bytes) -> pandas.DataFrame:
     import pandas
 
-    return pandas.read_parquet(io.BytesIO(data))
+    # In this thread alone: Arrow's own may still hold a part of the file when the interpreter ends, which
+    # then aborts.
+    return pandas.read_parquet(io.BytesIO(data), use_threads=False, pre_buffer=False)
