@@ -20,7 +20,7 @@ def main() -> None:
 
     configure()
     torch.set_num_threads(int(sys.argv[2]))
-    given = torch.load(sys.argv[1])
+    given = torch.load(sys.argv[1], weights_only=True)
     x, y = given["x"].numpy(), given["y"].numpy()
     model = build("capsnet", x.shape[1:]).eval()
     model.load_state_dict(given["weights"])

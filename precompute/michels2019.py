@@ -31,8 +31,6 @@ class HowMuch:
 
     Attributes:
         epochs: Of training; None for the data set's own number.
-        conv_epochs: Of the ConvNet's training, where it would be better than the CapsNet; None for `epochs`.
-        others: Whether universal perturbations are made for the data set's other models as well.
         bits: Of the stored weights of the paper's two models; None for float16.
         parts, per_part: The test set is cut into so many parts, and so many universal perturbations are made
             from each.
@@ -42,6 +40,8 @@ class HowMuch:
         attacked: Test images of each class for CW, and for the other attacks.
         fields: Of the attacks; those left out are the paper's.
         perplexities, neighbours, seeds: The grid of embeddings.
+        others: Whether universal perturbations are made for the data set's other models as well.
+        conv_epochs: Of the ConvNet's training, where it would be better than the CapsNet; None for `epochs`.
     """
 
     epochs: int | None

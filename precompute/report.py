@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from core.health import Check, failed
-from core.papers import Results, report_rows, short_names, with_worst
+from core.papers import Results, report_rows, short_names
 from core.papers.numbers import FOLDER as PAPERS
-from core.papers.worst import WORST_BETA, WORST_IMAGE
+from core.papers.worst import Sweeps, sweeps_of, worst_cases
 from precompute.health import checks as checks_of
 from precompute.pipeline import DATASETS
 from precompute.store import Store
@@ -32,21 +32,23 @@ def report(store: Store, paper: str = "qin2020") -> list[dict[str, Any]]:
         paper: One of `papers()`.
     Returns: Rows as of `core.papers.report_rows`, with warnings: the failed checks of attack health that
         touch our figure; and with worst: beta, ours, low, high and n of each worst case over beta, see
-        `core.papers.with_worst`.
+        `core.papers.worst`.
     Raises: ValueError: for a paper that is not known.
     """
     found = results(store)
     bundles = {dataset: store.bundle(dataset) for dataset in DATASETS}
     checks = {dataset: checks_of(bundle) for dataset, bundle in bundles.items() if bundle}
-    rows: list[dict[str, Any]] = []
-    for row in with_worst(report_rows(paper, found), found):
-        metric, beta = row["metric"], row.pop("beta")
-        if metric in (WORST_BETA, WORST_IMAGE):
-            case = {name: row[name] for name in ("ours", "low", "high", "n")}
-            rows[-1]["worst"][metric] = {"beta": beta, **case}
-        else:
-            rows.append({**row, "worst": {}, "warnings": warnings(row, checks)})
-    return rows
+    sweeps = sweeps_of(found)
+    return [
+        {**row, "worst": _worst(row, sweeps), "warnings": warnings(row, checks)}
+        for row in report_rows(paper, found)
+    ]
+
+
+def _worst(row: Mapping[str, Any], sweeps: Sweeps) -> dict[str, dict[str, Any]]:
+    """What the worst cases of one number are, by metric."""
+    kept = ("beta", "ours", "low", "high", "n")
+    return {case["metric"]: {name: case[name] for name in kept} for case in worst_cases(row, sweeps)}
 
 
 def warnings(number: Mapping[str, Any], checks: Mapping[str, Mapping[str, list[Check]]]) -> list[str]:

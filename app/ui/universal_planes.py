@@ -16,17 +16,20 @@ from app.ui.linked import show_linked
 from app.universal import SPACES, Grid, Universals
 from core.figures.embedding import PART_COLOURS
 from core.figures.plane import By, Dot, plane_chart
-from core.figures.style import GREY, MODEL_COLOURS, MODEL_SHAPES, Record, in_words, percent
+from core.figures.style import (
+    GREY,
+    MODEL_COLOURS,
+    MODEL_SHAPES,
+    SEQUENTIAL_COLOURS,
+    Record,
+    in_words,
+    percent,
+)
 from core.models import TITLES
 
 BY: dict[By, str] = {"model": "Model", "part": "Part", "norm": "Length", "fooling": "Fooling rate"}
 OWN_READER = "own"
 CHOSEN, PICKED = "one", "picked"
-CIVIDIS = (
-    "#00224E", "#123570", "#3B496C", "#575D6D", "#707173",
-    "#8A8678", "#A59C74", "#C3B369", "#E1CC55", "#FEE838",
-)  # fmt: skip
-"""The sequential scale of all figures, from low to high."""
 
 
 @dataclass(frozen=True)
@@ -289,14 +292,15 @@ def colouring(dots: Sequence[Dot], look: Look) -> tuple[list[str], dict[str, lis
     ends = [f"{end:.2f}" if look.by == "norm" else percent(end) for end in (low, high)]
     title = "Length ℓ₂" if look.by == "norm" else whose_rate(look).capitalize()
     colours = [GREY if value is None else ramp((value - low) / ((high - low) or 1)) for value in values]
-    return colours, models, {"title": title, "low": ends[0], "high": ends[1], "colours": CIVIDIS}
+    return colours, models, {"title": title, "low": ends[0], "high": ends[1], "colours": SEQUENTIAL_COLOURS}
 
 
 def ramp(share: float) -> str:
     """The colour at a share of the way along the sequential scale, in CSS."""
-    place = share * (len(CIVIDIS) - 1)
-    below = min(int(place), len(CIVIDIS) - 2)
-    return f"color-mix(in srgb, {CIVIDIS[below + 1]} {100 * (place - below):.0f}%, {CIVIDIS[below]})"
+    place = share * (len(SEQUENTIAL_COLOURS) - 1)
+    below = min(int(place), len(SEQUENTIAL_COLOURS) - 2)
+    low, high = SEQUENTIAL_COLOURS[below : below + 2]
+    return f"color-mix(in srgb, {high} {100 * (place - below):.0f}%, {low})"
 
 
 def show_thumbnails(every: Universals, rows: Sequence[int], place: str, notes: Sequence[str] = ()) -> None:

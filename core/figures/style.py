@@ -61,6 +61,11 @@ GREY = "#8A8F98"
 """For lines and shades that are seen on white and on near-black."""
 
 SEQUENTIAL = "cividis"
+SEQUENTIAL_COLOURS = (
+    "#00224E", "#123570", "#3B496C", "#575D6D", "#707173",
+    "#8A8678", "#A59C74", "#C3B369", "#E1CC55", "#FEE838",
+)  # fmt: skip
+"""That scale from low to high, for what Vega does not draw."""
 
 Record = dict[str, Any]
 """One row of a figure's data, as Vega-Lite and CSV files take it."""

@@ -333,12 +333,8 @@ def spread(
                 a0, a1, a2, a3 = factors[0]
                 for i in range(inputs):
                     term = left[n, 0, j, i]
-                    rows[0, i], rows[1, i], rows[2, i], rows[3, i] = (
-                        a0 * term,
-                        a1 * term,
-                        a2 * term,
-                        a3 * term,
-                    )
+                    rows[0, i], rows[1, i] = a0 * term, a1 * term
+                    rows[2, i], rows[3, i] = a2 * term, a3 * term
                 for r in range(1, terms, 2):
                     a0, a1, a2, a3 = factors[r]
                     b0, b1, b2, b3 = factors[r + 1]

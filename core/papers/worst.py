@@ -5,6 +5,7 @@ from typing import Any
 
 from core.papers.stored import Results, Rows
 
+Sweeps = Mapping[str, Sequence[Mapping[str, Any]]]
 WORST_BETA, WORST_IMAGE = "worst_beta", "worst_image"
 """Metrics: the highest undetected rate that any beta of the sweep has, which is what the paper reports; and
 the share of images that some beta brings past the detector, which is never lower."""
@@ -20,16 +21,18 @@ def with_worst(rows: Iterable[Mapping[str, Any]], results: Results) -> Rows:
         images of the sweep, others than the table's. `beta` is the worst one, None in all other rows.
     Source: qin2020, Table 3.
     """
-    sweeps = {dataset: results.rows(dataset, "beta") for dataset in results.datasets}
-    return [
-        {**found, "beta": found.get("beta")}
-        for row in rows
-        for found in (row, *_worst(row, sweeps.get(row["dataset"], ())))
-    ]
+    sweeps = sweeps_of(results)
+    return [found for row in rows for found in ({**row, "beta": None}, *worst_cases(row, sweeps))]
 
 
-def _worst(row: Mapping[str, Any], sweep: Sequence[Mapping[str, Any]]) -> Rows:
-    """Both worst cases of one number; none where there is no sweep."""
+def sweeps_of(results: Results) -> Sweeps:
+    """The sweeps over beta of all data sets."""
+    return {dataset: results.rows(dataset, "beta") for dataset in results.datasets}
+
+
+def worst_cases(row: Mapping[str, Any], sweeps: Sweeps) -> Rows:
+    """Both worst cases of one number as rows; none where there is no sweep."""
+    sweep = sweeps.get(row["dataset"], ())
     if row["metric"] != "undetected_rate" or row["access"]:
         return []
     place = ("model", "attack", "mode", "metric")

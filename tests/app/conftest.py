@@ -5,6 +5,10 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from app import state
+from precompute.store import Bundle, Store
+from tests.app import michels2019
+
 MAIN = Path(__file__).parents[2] / "app" / "main.py"
 OpenPage = Callable[..., AppTest]
 
@@ -20,6 +24,18 @@ def own_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def no_bundles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As if nothing had shipped."""
     monkeypatch.setattr(importlib.import_module("precompute.store"), "SHIPPED", tmp_path / "shipped")
+
+
+@pytest.fixture
+def bundle(tmp_path: Path) -> Bundle:
+    """The digits with results of michels2019, made up by rule."""
+    return michels2019.publish(Store(tmp_path / "store"))
+
+
+@pytest.fixture
+def no_copy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if there were no local copy of any data set."""
+    monkeypatch.setattr(state, "dataset", lambda name: None)
 
 
 @pytest.fixture
@@ -39,3 +55,13 @@ def open_page() -> OpenPage:
 def html(app: AppTest) -> str:
     """Everything a page has drawn as HTML."""
     return "\n".join(element.proto.body for element in app.get("html"))
+
+
+def charts(app: AppTest) -> list[str]:
+    """What the charts are said to show."""
+    return [chart.proto.alt for chart in app.get("vega_lite_chart")]
+
+
+def written(app: AppTest) -> str:
+    """Everything a page has written as Markdown."""
+    return "\n".join(block.value for block in app.markdown)

@@ -2,16 +2,15 @@ from pathlib import Path
 
 import pytest
 import torch
-from streamlit.testing.v1 import AppTest
 
-from app import results, state
+from app import results
 from core import data
 from core.coherence import MEASURES, class_distances
 from core.figures.style import in_words
 from core.metrics import Rate, rate
 from precompute.store import Bundle, Store
 from precompute.tables import tables
-from tests.app.conftest import OpenPage, html
+from tests.app.conftest import OpenPage, charts, html, written
 
 PAGE = "coherence"
 MODELS = ("capsnet", "cnn_cr", "cnn_r")
@@ -66,14 +65,6 @@ def judged(tmp_path: Path) -> Bundle:
     return found
 
 
-def charts(app: AppTest) -> list[str]:
-    return [chart.proto.alt for chart in app.get("vega_lite_chart")]
-
-
-def written(app: AppTest) -> str:
-    return "\n".join(block.value for block in app.markdown)
-
-
 def test_every_number_of_the_bundle_is_shown(open_page: OpenPage, judged: Bundle) -> None:
     app = open_page(PAGE)
     assert not app.exception
@@ -118,10 +109,10 @@ def test_an_address_that_is_wrong_is_corrected_aloud(open_page: OpenPage, judged
     assert all(f"“{wrong}”" in app.warning[0].value for wrong in ("VGG", "Smell", "ten"))
 
 
+@pytest.mark.usefixtures("no_copy")
 def test_without_a_local_copy_perturbations_are_shown_and_a_download_is_offered(
-    open_page: OpenPage, judged: Bundle, monkeypatch: pytest.MonkeyPatch
+    open_page: OpenPage, judged: Bundle
 ) -> None:
-    monkeypatch.setattr(state, "dataset", lambda name: None)
     app = open_page(PAGE)
     assert not app.exception
     assert "No local copy of Digits" in written(app)

@@ -6,7 +6,7 @@ from streamlit.testing.v1 import AppTest
 from app import results
 from core.figures.style import in_words
 from precompute.store import Bundle, Store
-from tests.app.conftest import OpenPage
+from tests.app.conftest import OpenPage, charts
 
 PAGE = "detection"
 MODELS = {"capsnet": "CapsNet", "cnn_cr": "CNN+CR", "cnn_r": "CNN+R"}
@@ -16,11 +16,6 @@ def shipped(tmp_path) -> Bundle:
     found = Store(tmp_path / "store").bundle("digits")
     assert found is not None
     return found
-
-
-def charts(app: AppTest) -> list[str]:
-    """What the charts are said to show."""
-    return [chart.proto.alt for chart in app.get("vega_lite_chart")]
 
 
 def table(app: AppTest) -> dict[str, list[str]]:

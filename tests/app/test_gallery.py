@@ -3,7 +3,7 @@ import re
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from app import results, state
+from app import results
 from app.ui.verdict import Outcome
 from core.figures.style import in_words
 from precompute.store import Store
@@ -123,10 +123,8 @@ def test_the_same_class_twice_is_explained(open_page: OpenPage) -> None:
     assert not pairs(app)
 
 
-def test_without_a_local_copy_perturbations_are_shown_and_a_download_is_offered(
-    open_page: OpenPage, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(state, "dataset", lambda name: None)
+@pytest.mark.usefixtures("no_copy")
+def test_without_a_local_copy_perturbations_are_shown_and_a_download_is_offered(open_page: OpenPage) -> None:
     app = open_page(PAGE, models="CapsNet")
     assert not app.exception
     assert "No local copy of Digits" in "".join(block.value for block in app.markdown)

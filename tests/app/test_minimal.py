@@ -1,30 +1,13 @@
-from pathlib import Path
-
 import pytest
-from streamlit.testing.v1 import AppTest
 
-from app import minimum, state
+from app import minimum
 from core.figures.style import in_words
 from core.metrics import Rate
-from precompute.store import Bundle, Store
-from tests.app import michels2019
-from tests.app.conftest import OpenPage, html
+from precompute.store import Bundle
+from tests.app.conftest import OpenPage, charts, html, written
 from tests.app.michels2019 import MODELS
 
 PAGE = "minimal"
-
-
-@pytest.fixture
-def bundle(tmp_path: Path) -> Bundle:
-    return michels2019.publish(Store(tmp_path / "store"))
-
-
-def charts(app: AppTest) -> list[str]:
-    return [chart.proto.alt for chart in app.get("vega_lite_chart")]
-
-
-def written(app: AppTest) -> str:
-    return "\n".join(block.value for block in app.markdown)
 
 
 def test_lengths_tell_moved_failed_and_misread_before_apart(bundle: Bundle) -> None:
@@ -64,10 +47,10 @@ def test_the_address_holds_the_whole_view(open_page: OpenPage, bundle: Bundle) -
     assert all(f"“{wrong}”" in said for wrong in ("ℓ9", "everything"))
 
 
+@pytest.mark.usefixtures("no_copy")
 def test_without_a_local_copy_perturbations_are_shown_and_a_download_is_offered(
-    open_page: OpenPage, bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+    open_page: OpenPage, bundle: Bundle
 ) -> None:
-    monkeypatch.setattr(state, "dataset", lambda name: None)
     app = open_page(PAGE)
     assert not app.exception
     assert "No local copy of Digits" in written(app)

@@ -1,31 +1,20 @@
-from pathlib import Path
-
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from app import minimum, state
+from app import minimum
 from core.figures.style import in_words
 from core.metrics import Rate
 from precompute.store import Bundle, Store
-from tests.app import michels2019
-from tests.app.conftest import OpenPage, html
+from tests.app.conftest import OpenPage, charts, html, written
 from tests.app.michels2019 import MODELS
 
 PAGE = "transfer"
 
 
-@pytest.fixture
-def bundle(tmp_path: Path) -> Bundle:
-    return michels2019.publish(Store(tmp_path / "store"))
-
-
 def chart(app: AppTest) -> str:
-    (shown,) = app.get("vega_lite_chart")
-    return shown.proto.alt
-
-
-def written(app: AppTest) -> str:
-    return "\n".join(block.value for block in app.markdown)
+    """What the only chart is said to show."""
+    (shown,) = charts(app)
+    return shown
 
 
 def test_rates_are_counted_over_all_or_over_those_read_rightly(bundle: Bundle) -> None:
@@ -80,10 +69,10 @@ def test_the_address_holds_the_whole_view(open_page: OpenPage, bundle: Bundle) -
     assert all(f"“{wrong}”" in said for wrong in ("Magic", "Nobody"))
 
 
+@pytest.mark.usefixtures("no_copy")
 def test_without_a_local_copy_perturbations_are_shown_and_a_download_is_offered(
-    open_page: OpenPage, bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+    open_page: OpenPage, bundle: Bundle
 ) -> None:
-    monkeypatch.setattr(state, "dataset", lambda name: None)
     app = open_page(PAGE, by="CW-L2")
     assert not app.exception
     assert "No local copy of Digits" in written(app)

@@ -8,25 +8,15 @@ import pytest
 import torch
 from streamlit.testing.v1 import AppTest
 
-from app import state, universal
+from app import universal
 from app.embedder import EmbeddingFailed, embed
 from core.figures.style import in_words
 from core.metrics import Rate
-from precompute.store import Bundle, Store
-from tests.app import michels2019
-from tests.app.conftest import OpenPage, html
+from precompute.store import Bundle
+from tests.app.conftest import OpenPage, charts, html, written
 from tests.app.michels2019 import COUNT, MODELS, PARTS, PER_PART
 
 PAGE = "universal"
-
-
-@pytest.fixture
-def bundle(tmp_path: Path) -> Bundle:
-    return michels2019.publish(Store(tmp_path / "store"))
-
-
-def charts(app: AppTest) -> list[str]:
-    return [chart.proto.alt for chart in app.get("vega_lite_chart")]
 
 
 def planes(app: AppTest) -> dict[str, Any]:
@@ -38,10 +28,6 @@ def planes(app: AppTest) -> dict[str, Any]:
 def words(app: AppTest) -> list[str]:
     """What each plane shows."""
     return [plane["words"] for plane in planes(app)["planes"]]
-
-
-def written(app: AppTest) -> str:
-    return "\n".join(block.value for block in app.markdown)
 
 
 def test_a_collection_has_all_models_one_after_the_other(bundle: Bundle) -> None:
@@ -155,10 +141,10 @@ def test_groups_are_picked_out_by_name_and_a_thumbnail_is_looked_at(
     assert app.subheader[0].value.startswith("All 12")
 
 
+@pytest.mark.usefixtures("no_copy")
 def test_without_a_local_copy_perturbations_are_shown_and_a_download_is_offered(
-    open_page: OpenPage, bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+    open_page: OpenPage, bundle: Bundle
 ) -> None:
-    monkeypatch.setattr(state, "dataset", lambda name: None)
     app = open_page(PAGE)
     assert not app.exception
     assert len(words(app)) == 2
