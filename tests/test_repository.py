@@ -149,6 +149,13 @@ def test_commands_in_the_documents_exist(document):
     assert set(re.findall(r"python -m precompute ([a-z]+)", text)) <= commands
 
 
+def test_the_step_that_the_readme_explains_is_named_in_full():
+    (name,) = re.findall(r"python -m precompute explain (\S+)", (ROOT / "README.md").read_text("utf-8"))
+    dataset, profile, step = name.split("/", 2)
+    bundle = json.loads((ROOT / "assets" / "bundles" / dataset / "bundle.json").read_text("utf-8"))
+    assert (bundle["facts"]["profile"], step in bundle["names"]) == (profile, True)
+
+
 @pytest.mark.parametrize("document", ["README.md", "CONTRIBUTING.md", "CHANGELOG.md"])
 def test_links_and_files_in_the_documents_exist(document):
     text = (ROOT / document).read_text(encoding="utf-8")
