@@ -22,6 +22,13 @@ ALL = [pytest.param(kind, id=name) for name, kind in ATTACKS.items()]
 BOUNDED = [pytest.param(kind, id=name) for name, kind in ATTACKS.items() if issubclass(kind, GradientAttack)]
 
 
+@pytest.fixture(params=[torch.float32, torch.bfloat16], ids=["float32", "bfloat16"], autouse=True)
+def precision(request, monkeypatch):
+    """Every clause holds in both precisions of gradients, whichever this machine would choose."""
+    monkeypatch.setattr("core.attacks.base.gradient_precision", lambda where: request.param)
+    return request.param
+
+
 def small(kind, **changes):
     """An attack that takes a few iterations, and that works on `tiny`."""
     if kind is CarliniWagner:
