@@ -5,7 +5,7 @@ import json
 import re
 import sys
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, fields, replace
 from functools import partial
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from benchmarks.peers import PGD, installed
 from benchmarks.quality import rates
 from benchmarks.smallest import SMALLEST
 from benchmarks.speed import QUICK, SPEED, Scale
+from core.data import is_available
 from core.runtime import configure
 
 RESULTS = Path(__file__).parent / "results"
@@ -68,12 +69,22 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--json", action="store_true", help="print a list of rows")
     parser.add_argument("--quick", action="store_true", help="small work, for a test of the benchmark itself")
-    parser.add_argument("--repeats", type=int, help="alternating runs of each (default: 5)")
+    numbers = [field.name for field in fields(Scale) if field.type is int]
+    parser.add_argument(
+        "--set",
+        nargs=2,
+        action="append",
+        metavar=("FIELD", "NUMBER"),
+        default=[],
+        help=f"how much of what is done: {', '.join(numbers)}",
+    )
     arguments = parser.parse_args()
     configure()
     scale = QUICK if arguments.quick else Scale()
-    if arguments.repeats:
-        scale = Scale(**{**asdict(scale), "repeats": arguments.repeats})
+    for name, value in arguments.set:
+        if name not in numbers or not value.isdecimal() or not int(value):
+            parser.error(f"expected one of {', '.join(numbers)} and a number above 0, got {name} {value}")
+        scale = replace(scale, **{name: int(value)})
     missing = set(PGD) - set(installed())
     log = Console(stderr=True)
     if missing:
@@ -82,16 +93,30 @@ def main() -> None:
         )
     facts = machine()
     found: list[Row] = []
-    for row in rows(scale, ["digits"] if arguments.quick else ["digits", "mnist", "fashion_mnist"]):
+    wanted = ["digits"] if arguments.quick else ["digits", "mnist", "fashion_mnist"]
+    absent = [name for name in wanted if not is_available(name)]
+    if absent:
+        log.print(f"Not at hand, so its rates are left out: {', '.join(absent)}. See the README on data.")
+    for row in rows(scale, [name for name in wanted if name not in absent]):
         found.append(row)
-        log.print(f"{row.work}: {number(row.ratio)} x {row.peer_name}", highlight=False)
+        both = f"{number(row.ours)} against {number(row.peer)} {row.unit}"
+        log.print(f"{row.work}: {number(row.ratio)} x {row.peer_name}, {both}", highlight=False)
     bounds = floors(facts["ceilings"], repeats=3 if arguments.quick else 15)
     as_json = [asdict(row) for row in found]
     if not arguments.quick:
-        name = re.sub(r"[^a-z0-9]+", "-", f"{facts['processor']} {facts['device']}".lower()).strip("-")
+        where = dict.fromkeys((facts["processor"], facts["device"]))  # one name of an accelerator
+        name = re.sub(r"[^a-z0-9]+", "-", " ".join(where).lower()).strip("-")
         RESULTS.mkdir(exist_ok=True)
         (RESULTS / f"{name}.json").write_text(
-            json.dumps({"machine": facts, "rows": as_json, "floors": [asdict(b) for b in bounds]}, indent=1)
+            json.dumps(
+                {
+                    "machine": facts,
+                    "scale": asdict(scale),
+                    "rows": as_json,
+                    "floors": [asdict(b) for b in bounds],
+                },
+                indent=1,
+            )
             + "\n"
         )
     if arguments.json:

@@ -9,6 +9,7 @@ from torch.nn import functional as F
 
 from core.models import CapsNet
 from core.models.layers import length_logit, squash
+from core.models.reconstructing import GREY_SIZES
 from core.models.routing import Routing
 from core.objectives import margin_loss, reconstruction_distance
 
@@ -96,6 +97,17 @@ class PlainCapsNet(CapsNet):
         assert isinstance(self.head, Routing)
         s = routing(u, self.head.weight, self.head.bias)
         return length_logit(s), squash(s)
+
+
+def library_layers(model: CapsNet, size: str) -> PlainCapsNet:
+    """The same network, with the same weights, of the library's layers.
+
+    Args:
+        size: The model's, of `GREY_SIZES`.
+    """
+    plainly = PlainCapsNet((1, 28, 28), 10, GREY_SIZES[size])
+    plainly.load_state_dict(model.state_dict())
+    return plainly.eval().to(next(model.parameters()).device)
 
 
 def epoch(model: Any, x: Tensor, y: Tensor, batch_size: int, rate: float, weight: float) -> None:

@@ -49,14 +49,30 @@ def distances(model: nn.Module, x: Tensor, x_adv: Tensor, y: Tensor) -> Tensor:
     return norms(x_adv - x, "l2").where(predict(model, x_adv) != y, torch.inf)
 
 
+def foolbox_rivals(
+    name: str, model: Any, size: str, make: Callable[[int], peers.Attack], budget: int, x: Tensor, y: Tensor
+) -> tuple[dict[str, Callable[[], object]], nn.Module]:
+    """foolbox on the model itself, and on a CapsNet of the library's layers too, each in its faster layout.
+
+    Args:
+        make: foolbox's attack with a budget.
+    Returns: By name; and the model in the layout of the first.
+    """
+    probe, peer = make(min(budget, 10)), make(budget)
+    models = {"foolbox": faster_layout(model, probe, x, y)}
+    if name == "capsnet":
+        plainly = plain.library_layers(model, size)
+        models["foolbox, plain layers"] = faster_layout(plainly, probe, x, y)
+    return {title: partial(peer, each, x, y) for title, each in models.items()}, models["foolbox"]
+
+
 def against_foolbox(
     scale: Scale,
     name: str,
     title: str,
     attack: Attack,
-    peer: peers.Attack,
-    amount: float,
-    unit: str,
+    make: Callable[[int], peers.Attack],
+    budget: int,
     target: str,
 ) -> Iterator[Row]:
     """One attack beside foolbox's with the same budget, and the distances that both find."""
@@ -64,11 +80,11 @@ def against_foolbox(
         return
     model = network(DATASET, name).requires_grad_(False)
     x, y = read_correctly(model, scale.smallest)
-    theirs = faster_layout(model, peer, x, y)
-    rivals: dict[str, Rival] = {"foolbox": (partial(peer, theirs, x, y), target)}
+    calls, theirs = foolbox_rivals(name, model, "compact", make, budget, x, y)
+    rivals: dict[str, Rival] = {title: (call, target) for title, call in calls.items()}
     work = f"{title}, {TITLES[name]} compact, {len(x)} digits"
-    yield from race(work, unit, amount * len(x), partial(attack, model, x, y), rivals, scale.repeats)
-    result, found = attack(model, x, y), peer(theirs, x, y)
+    yield from race(work, "images/s", len(x), partial(attack, model, x, y), rivals, scale.repeats)
+    result, found = attack(model, x, y), make(budget)(theirs, x, y)
     assert isinstance(found, Tensor)
     ours = float(result.distance.where(result.success, torch.inf).median())
     other = float(distances(model, x, found, y).median())
@@ -83,16 +99,16 @@ def deepfool(scale: Scale) -> Iterator[Row]:
     steps = scale.deepfool
     attack = DeepFool(steps=steps, max_step=float("inf"), overshoot=0.02)
     for name in ("capsnet", "cnn_cr"):
-        peer = peers.foolbox_deepfool(steps)
-        yield from against_foolbox(scale, name, f"DeepFool-{steps}", attack, peer, 1, "images/s", ">= 3")
+        title = f"DeepFool-{steps}"
+        yield from against_foolbox(scale, name, title, attack, peers.foolbox_deepfool, steps, ">= 3")
 
 
 def carlini_wagner(scale: Scale) -> Iterator[Row]:
     """With foolbox's first c and learning rate, which are ours too."""
     searches, steps = scale.carlini_wagner
-    attack, peer = CarliniWagner(steps=steps, searches=searches), peers.foolbox_cw(steps, searches)
+    attack, make = CarliniWagner(steps=steps, searches=searches), partial(peers.foolbox_cw, searches=searches)
     title = f"CW-L2, {searches} x {steps}"
-    yield from against_foolbox(scale, "capsnet", title, attack, peer, 1, "images/s", ">= 2")
+    yield from against_foolbox(scale, "capsnet", title, attack, make, steps, ">= 2")
 
 
 def boundary(scale: Scale) -> Iterator[Row]:
@@ -107,10 +123,10 @@ def boundary(scale: Scale) -> Iterator[Row]:
     right = predict(model, starts) != y
     if right.any():
         x, y, starts = x[right], y[right], starts[right]
-        peer = peers.foolbox_boundary(few, starts)
-        theirs = faster_layout(model, peer, x, y)
+        make = partial(peers.foolbox_boundary, starts=starts)
+        calls, _ = foolbox_rivals("capsnet", model, scale.size, make, few, x, y)
+        rivals: dict[str, Rival] = {title: (call, ">= 1.5") for title, call in calls.items()}
         work = f"Boundary, {few} queries, CapsNet {scale.size}, batch {len(x)}"
-        rivals: dict[str, Rival] = {"foolbox": (partial(peer, theirs, x, y), ">= 1.5")}
         ours = partial(Boundary(steps=few, starts=starts), model, x, y)
         yield from race(work, "queries/s", few * len(x), ours, rivals, scale.repeats)
     yield from as_near(scale, queries)
@@ -130,12 +146,13 @@ def as_near(scale: Scale, queries: int) -> Iterator[Row]:
     found = peer(theirs, x, y)
     assert isinstance(found, Tensor)
     goal = float(distances(model, x, found, y).median())
-    path = Boundary(steps=queries, starts=starts).iterate(model, x, y)
-    needed = next((s.step for s in path if 0 < float(norms(s.x_adv - x, "l2").median()) <= goal), queries)
-    rivals: dict[str, Rival] = {f"foolbox, {queries} queries": (partial(peer, theirs, x, y), ">= 1.5")}
-    work = f"Boundary, to median distance {goal:.2f}, {needed} queries, CapsNet compact, {len(x)} digits"
-    ours = partial(Boundary(steps=max(needed, 1), starts=starts), model, x, y)
-    yield from race(work, "images/s", len(x), ours, rivals, scale.repeats)
+    if goal < float(distances(model, x, starts, y).median()):
+        path = Boundary(steps=queries, starts=starts).iterate(model, x, y)
+        needed = next((s.step for s in path if 0 < float(norms(s.x_adv - x, "l2").median()) <= goal), queries)
+        rivals: dict[str, Rival] = {f"foolbox, {queries} queries": (partial(peer, theirs, x, y), ">= 1.5")}
+        work = f"Boundary, to median distance {goal:.2f}, {needed} queries, CapsNet compact, {len(x)} digits"
+        ours = partial(Boundary(steps=max(needed, 1), starts=starts), model, x, y)
+        yield from race(work, "images/s", len(x), ours, rivals, scale.repeats)
     distance = float(Boundary(steps=queries, starts=starts)(model, x, y).distance.median())
     ratio = goal / distance
     work = f"Boundary, {queries} queries, CapsNet compact, {len(x)} digits: median distance"

@@ -22,7 +22,9 @@ def per_example(value: float | Tensor, x: Tensor) -> Tensor:
     Returns: () or (B, 1, 1, 1).
     Raises: ValueError: when there is more than one value and not one per example.
     """
-    v = torch.as_tensor(value, dtype=x.dtype, device=x.device)
+    if not isinstance(value, Tensor):
+        return x.new_full((), value)
+    v = value.to(x)
     if v.ndim == 0:
         return v
     if v.shape != (x.shape[0],):

@@ -39,7 +39,7 @@ def bundle(request, store):
 
 def model_of(bundle, name):
     params = {"dataset": bundle.dataset, "model": name, "size": bundle.facts["size"]}
-    return load_model(params, bundle[f"{name}/weights"])
+    return load_model(params, bundle[f"{name}/weights"]).cpu()
 
 
 def test_every_shipped_step_is_current_and_whole(bundle):

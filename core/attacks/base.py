@@ -148,6 +148,16 @@ class Problem:
         index = self.index[rows.cpu() if isinstance(rows, Tensor) else rows]
         return Problem(self.x[rows], self.label[rows], target, index)
 
+    @property
+    def targeted(self) -> bool:
+        """Whether there are targets."""
+        return self.target is not None
+
+    @property
+    def pivot(self) -> Tensor:
+        """The classes that decide: those to be reached, or else those to be left, (B,)."""
+        return self.label if self.target is None else self.target
+
     def succeeded(self, prediction: Tensor) -> Tensor:
         """Target hit, or label left, (B,) bool. Source: qin2020, section 4.3."""
         return prediction != self.label if self.target is None else prediction == self.target

@@ -17,6 +17,7 @@ from torch.nn import functional as F
 from core.attacks.base import Attack, AttackState, Problem, knob, untouched
 from core.geometry import TINY, norms, per_example
 from core.objectives import Classifier
+from core.replay import Replay
 
 Value = float | Tensor
 
@@ -130,24 +131,24 @@ class Boundary(Attack):
             already = problem.succeeded(model(problem.x).argmax(1)).cpu()
         at = torch.nonzero(~already).flatten()
         walk = Walk(self.rows(at, len(already)), problem[at], seed)
+        query = Replay(Query(model, problem.targeted, self.steps, self.tries, self.halvings))
         yield AttackState(0, self.steps, x_adv.clone(), queries.clone(), queries.clone())
         for step in range(1, self.steps + 1):
             if step % LOOK == 1:
-                keep = torch.nonzero(walk.phase != Phase.DONE).flatten()
+                keep = torch.nonzero(walk.state.phase != Phase.DONE).flatten()
                 at, walk = at[keep.cpu()], walk.only(keep)
             if not len(at):
                 return
-            candidate = walk.propose()
             with untouched(model):
-                hit = walk.problem.succeeded(model(candidate).argmax(1))
-            walk.learn(candidate, hit)
-            x_adv[at.to(x_adv.device)] = walk.x_adv
-            queries[at] = walk.asked.cpu()
+                walk.go_on(query)
+            x_adv[at.to(x_adv.device)] = walk.state.x_adv
+            queries[at] = walk.state.asked.cpu()
             yield AttackState(step, self.steps, x_adv.clone(), queries.clone(), queries.clone())
 
 
-class Walk:
-    """The examples under way, one a row.
+@dataclass(frozen=True)
+class State:
+    """Where some examples are, one a row.
 
     Attributes:
         x_adv: Nearest success, or the clean image, (S, C, H, W).
@@ -158,58 +159,61 @@ class Walk:
         share_aside, share_direct: Running shares of those that succeed, (S,).
     """
 
+    x_adv: Tensor
+    other: Tensor
+    phase: Tensor
+    asked: Tensor
+    tried: Tensor
+    halved: Tensor
+    low: Tensor
+    high: Tensor
+    aside: Tensor
+    direct: Tensor
+    share_aside: Tensor
+    share_direct: Tensor
+
+    @classmethod
+    def first(cls, x: Tensor, aside: Tensor, direct: Tensor) -> "State":
+        """Before the first query."""
+        none = torch.zeros(len(x), device=x.device)
+        counts = dict.fromkeys(("phase", "asked", "tried", "halved"), none.long())
+        shares = {"share_aside": none + sum(ORTHOGONAL) / 2, "share_direct": none + sum(DIRECT) / 2}
+        return cls(x_adv=x, other=x, low=none, high=none + 1, aside=aside, direct=direct, **counts, **shares)
+
+    def tensors(self) -> tuple[Tensor, ...]:
+        """All of it, in order."""
+        return tuple(vars(self).values())
+
+
+class Walk:
+    """The examples under way: where they are, and the randomness of each."""
+
     def __init__(self, attack: Boundary, problem: Problem, seed: int) -> None:
-        self.attack, self.problem, self.seed = attack, problem, seed
-        x = problem.x
-        self.x_adv, self.other, self.step = x.clone(), x.clone(), 0
-        zeros = torch.zeros(len(x), device=x.device)
-        self.phase, self.asked, self.tried, self.halved = (zeros.long() for _ in range(4))
-        self.low, self.high = zeros.clone(), zeros + 1
-        self.aside, self.direct, self.converged = (
-            per_example(value, x).flatten().expand(len(x)).clone()
+        self.attack, self.problem, self.seed, self.step = attack, problem, seed, 0
+        aside, direct, self.converged = (
+            per_example(value, problem.x).flatten().expand(len(problem.x))
             for value in (attack.aside, attack.direct, attack.converged)
         )
-        self.share_aside, self.share_direct = zeros + sum(ORTHOGONAL) / 2, zeros + sum(DIRECT) / 2
+        self.state = State.first(problem.x, aside, direct)
         self.starting = True
-        self.noise = x.new_zeros(0)
+        self.noise = problem.x.new_zeros(0)
 
     def only(self, rows: Tensor) -> "Walk":
         """These rows alone."""
-        if len(rows) < len(self.x_adv):
-            for name, value in vars(self).items():
-                if isinstance(value, Tensor) and len(value):
-                    setattr(self, name, value[rows])
+        if len(rows) < len(self.converged):
             self.attack = self.attack.rows(rows.cpu(), len(self.problem.x))
-            self.problem = self.problem[rows]
+            self.problem, self.converged = self.problem[rows], self.converged[rows]
+            self.state = State(*(value[rows] for value in self.state.tensors()))
+            self.noise = self.noise[rows] if len(self.noise) else self.noise
         return self
 
-    def propose(self) -> Tensor:
-        """The images to ask about, (S, C, H, W): each comes from what its example is at."""
-        x, phase = self.problem.x, self.phase
-        # Halving, direct steps and the retreat all lie on the line through the image.
-        base = torch.where(wide(phase == Phase.RETREAT), self.x_adv, self.other)
-        share = torch.where(phase == Phase.HALVE, 1 - (self.low + self.high) / 2, self.direct)
-        share = torch.where(phase == Phase.RETREAT, -RETREAT, share)
-        candidate = torch.lerp(base, x, wide(share))
-        candidate = torch.where(wide(phase == Phase.ASIDE), self.orthogonal(), candidate).clamp(0, 1)
-        if self.starting:
-            rows = torch.nonzero(phase == Phase.START).flatten()
-            self.starting = bool(len(rows))
-            for row in rows.tolist():
-                candidate[row] = self.start(row)
-        return candidate
-
-    def orthogonal(self) -> Tensor:
-        """Points aside of the nearest successes, as far from the images as those are, (S, C, H, W)."""
-        noise, away = self.next_noise(), self.x_adv - self.problem.x
-        flat, eta = away.flatten(1), noise.flatten(1)
-        squared = flat.square().sum(1, keepdim=True)
-        eta = eta - (eta * flat).sum(1, keepdim=True) / squared.clamp(min=TINY) * flat
-        distance = squared.sqrt()
-        eta = eta * (self.aside.unsqueeze(1) * distance / eta.norm(dim=1, keepdim=True).clamp(min=TINY))
-        # Right-angled: the hypotenuse is known.
-        moved = (flat + eta) / (1 + self.aside.unsqueeze(1).square()).sqrt()
-        return self.problem.x + moved.view_as(away)
+    def go_on(self, query: Replay) -> None:
+        """One query for each."""
+        x = self.problem.x
+        found = query(
+            x, self.problem.pivot, self.converged, self.next_noise(), self.starts(), *self.state.tensors()
+        )
+        self.state = State(*found)
 
     def next_noise(self) -> Tensor:
         """Standard normal noise for this iteration, (S, C, H, W): the same for an example in any company."""
@@ -227,9 +231,20 @@ class Walk:
         """Of an example's randomness; numbers and purposes have streams that do not meet."""
         return np.random.Generator(np.random.Philox(key=[self.seed, key], counter=[0, 0, purpose, number]))
 
+    def starts(self) -> Tensor:
+        """The next start of those that look for one, (S, C, H, W); the images when nobody does."""
+        rows = torch.nonzero(self.state.phase == Phase.START).flatten() if self.starting else ()
+        self.starting = bool(len(rows))
+        if not self.starting:
+            return self.problem.x
+        found = self.problem.x.clone()
+        for row in torch.as_tensor(rows).tolist():
+            found[row] = self.start(row)
+        return found
+
     def start(self, row: int) -> Tensor:
         """An example's next start, (C, H, W): the one that was given, then random images."""
-        x, number = self.problem.x[row], int(self.tried[row])
+        x, number = self.problem.x[row], int(self.state.tried[row])
         if self.attack.starts is not None:
             if number == 0:
                 return self.attack.starts[row].to(x)
@@ -242,36 +257,95 @@ class Walk:
         whole = F.interpolate(coarse.unsqueeze(0), scale_factor=side, mode="nearest")[0]
         return whole[:, :height, :width].to(x)
 
-    def learn(self, candidate: Tensor, hit: Tensor) -> None:
+
+@dataclass(frozen=True)
+class Query:
+    """One query for any examples: propose an image, ask, and learn from the answer."""
+
+    model: Classifier
+    targeted: bool
+    steps: int
+    tries: int
+    halvings: int
+
+    def __call__(
+        self, x: Tensor, pivot: Tensor, converged: Tensor, noise: Tensor, starts: Tensor, *state: Tensor
+    ) -> tuple[Tensor, ...]:
+        """The next state.
+
+        Args:
+            x: Images (S, C, H, W).
+            pivot: Target or label of each, (S,).
+            converged: The length of direct steps at which each ends, (S,).
+            noise, starts: For this query, (S, C, H, W).
+            state: The tensors of `State`.
+        """
+        before = State(*state)
+        candidate = propose(x, noise, starts, before)
+        prediction = self.model(candidate).argmax(1)
+        hit = prediction == pivot if self.targeted else prediction != pivot
+        return self.learn(before, converged, candidate, hit).tensors()
+
+    def learn(self, before: State, converged: Tensor, candidate: Tensor, hit: Tensor) -> State:
         """Take in the answers (S,) on the candidates: where each example is now, and what it does next."""
-        attack, phase = self.attack, self.phase
+        phase = before.phase
         alive = phase != Phase.DONE
         start, halve = phase == Phase.START, phase == Phase.HALVE
         aside, direct = phase == Phase.ASIDE, phase == Phase.DIRECT
-        self.asked += alive
-        self.tried += start
-        self.halved += halve
-        self.x_adv = torch.where(wide(alive & hit), candidate, self.x_adv)
-        self.other = torch.where(wide((start | aside) & hit), candidate, self.other)
-        middle = (self.low + self.high) / 2
-        self.high = torch.where(halve & hit, middle, self.high)
-        self.low = torch.where(halve & ~hit, middle, self.low)
-        self.aside, self.share_aside = adapted(self.aside, self.share_aside, hit, aside, ORTHOGONAL)
-        self.direct, self.share_direct = adapted(self.direct, self.share_direct, hit, direct, DIRECT)
-        self.aside.clamp_(max=LONGEST_ASIDE)
-        self.direct.clamp_(max=LONGEST_DIRECT)
+        asked, tried, halved = before.asked + alive, before.tried + start, before.halved + halve
+        middle = (before.low + before.high) / 2
+        length_aside, share_aside = adapted(before.aside, before.share_aside, hit, aside, ORTHOGONAL)
+        length_direct, share_direct = adapted(before.direct, before.share_direct, hit, direct, DIRECT)
+        length_direct = length_direct.clamp(max=LONGEST_DIRECT)
         # What comes next; later lines overrule earlier ones.
-        walking = Phase.HALVE if attack.halvings else Phase.ASIDE
-        then = torch.where(start & hit, walking, phase)
-        then = torch.where(start & ~hit & (self.tried >= attack.tries), Phase.DONE, then)
-        then = torch.where(halve & (self.halved >= attack.halvings), Phase.ASIDE, then)
-        then = torch.where(aside & hit, Phase.DIRECT, then)
-        then = torch.where(direct, Phase.ASIDE, then)
-        ended = (direct & (self.direct < self.converged)) | (self.asked >= attack.steps - 1)
+        then = phase.masked_fill(start & hit, Phase.HALVE if self.halvings else Phase.ASIDE)
+        then = then.masked_fill(start & ~hit & (tried >= self.tries), Phase.DONE)
+        then = then.masked_fill(halve & (halved >= self.halvings), Phase.ASIDE)
+        then = then.masked_fill(aside & hit, Phase.DIRECT)
+        then = then.masked_fill(direct, Phase.ASIDE)
+        ended = (direct & (length_direct < converged)) | (asked >= self.steps - 1)
         ended &= (then != Phase.START) & (then != Phase.DONE)
-        then = torch.where(ended, Phase.RETREAT, then)
-        done = (phase == Phase.RETREAT) | (self.asked >= attack.steps)
-        self.phase = torch.where(done, Phase.DONE, then)
+        then = then.masked_fill(ended, Phase.RETREAT)
+        done = (phase == Phase.RETREAT) | (asked >= self.steps)
+        return State(
+            x_adv=torch.where(wide(alive & hit), candidate, before.x_adv),
+            other=torch.where(wide((start | aside) & hit), candidate, before.other),
+            phase=then.masked_fill(done, Phase.DONE),
+            asked=asked,
+            tried=tried,
+            halved=halved,
+            low=torch.where(halve & ~hit, middle, before.low),
+            high=torch.where(halve & hit, middle, before.high),
+            aside=length_aside.clamp(max=LONGEST_ASIDE),
+            direct=length_direct,
+            share_aside=share_aside,
+            share_direct=share_direct,
+        )
+
+
+def propose(x: Tensor, noise: Tensor, starts: Tensor, state: State) -> Tensor:
+    """The images to ask about, (S, C, H, W): each comes from what its example is at."""
+    phase = state.phase
+    # Halving, direct steps and the retreat all lie on the line through the image.
+    base = torch.where(wide(phase == Phase.RETREAT), state.x_adv, state.other)
+    share = torch.where(phase == Phase.HALVE, 1 - (state.low + state.high) / 2, state.direct)
+    share = share.masked_fill(phase == Phase.RETREAT, -RETREAT)
+    candidate = torch.lerp(base, x, wide(share))
+    candidate = torch.where(wide(phase == Phase.ASIDE), orthogonal(x, noise, state), candidate).clamp(0, 1)
+    return torch.where(wide(phase == Phase.START), starts, candidate)
+
+
+def orthogonal(x: Tensor, noise: Tensor, state: State) -> Tensor:
+    """Points aside of the nearest successes, as far from the images as those are, (S, C, H, W)."""
+    away, aside = state.x_adv - x, state.aside.unsqueeze(1)
+    flat, eta = away.flatten(1), noise.flatten(1)
+    squared = flat.square().sum(1, keepdim=True)
+    eta = eta - (eta * flat).sum(1, keepdim=True) / squared.clamp(min=TINY) * flat
+    distance = squared.sqrt()
+    eta = eta * (aside * distance / eta.norm(dim=1, keepdim=True).clamp(min=TINY))
+    # Right-angled: the hypotenuse is known.
+    moved = (flat + eta) / (1 + aside.square()).sqrt()
+    return x + moved.view_as(away)
 
 
 def starting_points(images: Tensor, labels: Tensor, target: Tensor, index: Tensor) -> Tensor:
@@ -309,4 +383,4 @@ def adapted(
     share = torch.where(taken, share.lerp(hit.to(share.dtype), MEMORY), share)
     short, long = share < band[0], share > band[1]
     step = torch.where(short, SHRINK * step, torch.where(long, GROW * step, step))
-    return step, torch.where(short | long, sum(band) / 2, share)
+    return step, share.masked_fill(short | long, sum(band) / 2)

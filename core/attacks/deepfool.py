@@ -15,6 +15,7 @@ from core.attacks.base import Attack, AttackState, Problem, knob, untouched
 from core.attacks.minimum_norm import CLEARANCE, shortfall
 from core.geometry import TINY, Norm, norms, per_example
 from core.objectives import Classifier
+from core.replay import Replay
 
 Value = float | Tensor
 
@@ -89,11 +90,16 @@ class DeepFool(Attack):
         steps = torch.zeros(len(x_adv), dtype=torch.long)
         queries = torch.zeros_like(steps)
         yield AttackState(0, self.steps, x_adv.clone(), steps.clone(), queries.clone())
+        pivot, count = problem.pivot, len(x_adv)
+        longest = per_example(self.max_step, x_adv).flatten().expand(count)
+        stretch = 1 + per_example(self.overshoot, x_adv).flatten().expand(count)
+        advance = Replay(Iteration(model, problem.targeted, self.norm, precision))
         for step in range(1, self.steps + 1):
-            attack, part = self.rows(at, len(x_adv)), problem[at]
-            here = x_adv[at.to(x_adv.device)]
-            moved, through = attack.advance(model, here, part, rivals[at.to(rivals.device)], precision)
-            queries[at] += 1 if problem.target is not None else rivals.shape[1]
+            row = at.to(x_adv.device)
+            here = x_adv[row]
+            with untouched(model), torch.enable_grad():
+                moved, through = advance(here, pivot[row], rivals[row], longest[row], stretch[row])
+            queries[at] += 1 if problem.targeted else rivals.shape[1]
             # Where nothing moves any more nothing ever will: a corner of the box, or no gradient.
             going = ~through & (moved != here).flatten(1).any(1)
             moved, going = moved[going], going.cpu()
@@ -118,42 +124,53 @@ class DeepFool(Attack):
         at = torch.nonzero(~problem.succeeded(logits.argmax(1))).flatten().cpu()
         return problem.x.clone(), rivals, at
 
-    def advance(
-        self, model: Classifier, x_adv: Tensor, problem: Problem, rivals: Tensor, precision: torch.dtype
+
+@dataclass(frozen=True)
+class Iteration:
+    """One step of any examples towards their nearest borders."""
+
+    model: Classifier
+    targeted: bool
+    norm: Norm
+    precision: torch.dtype
+
+    def __call__(
+        self, x_adv: Tensor, pivot: Tensor, rivals: Tensor, longest: Tensor, stretch: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """One iteration.
+        """Step.
 
         Args:
             x_adv: Where the examples are, (S, C, H, W).
+            pivot: Target or label of each, (S,).
             rivals: Classes looked at, (S, K).
+            longest, stretch: Of their steps: the length at most, and the factor before that, (S,).
         Returns: Where they are next, (S, C, H, W), and which of them were through before, (S,) bool.
         """
-        with untouched(model), torch.enable_grad():
-            x = x_adv.detach().requires_grad_()
-            with torch.autocast(x.device.type, torch.bfloat16, enabled=precision == torch.bfloat16):
-                logits = model(x).float() if precision == torch.bfloat16 else model(x)
-            exact = logits.detach()
-            if precision != torch.float32:
-                with torch.no_grad():
-                    exact = model(x_adv)
-            pairs = self.pairs(exact, problem, rivals)
-            slopes = [
-                torch.autograd.grad(lead.sum(), x, retain_graph=number + 1 < len(pairs))[0]
-                for number, lead in enumerate(gap(logits, *pair) for pair in pairs)
-            ]
-        short = shortfall(exact, problem, torch.zeros((), device=exact.device))
+        x = x_adv.detach().requires_grad_()
+        with torch.autocast(x.device.type, torch.bfloat16, enabled=self.precision == torch.bfloat16):
+            logits = self.model(x).float() if self.precision == torch.bfloat16 else self.model(x)
+        exact = logits.detach()
+        if self.precision != torch.float32:
+            with torch.no_grad():
+                exact = self.model(x_adv)
+        pairs = self.pairs(exact, pivot, rivals)
+        slopes = [
+            torch.autograd.grad(ahead.sum(), x, retain_graph=number + 1 < len(pairs))[0]
+            for number, ahead in enumerate(gap(logits, *pair) for pair in pairs)
+        ]
+        short = shortfall(exact, pivot, self.targeted, 0.0)
         spread = exact.amax(1) - exact.amin(1)
         f = torch.stack([gap(exact, *pair) for pair in pairs], 1) - AIM * CLEARANCE * spread.unsqueeze(1)
-        return self.stepped(x_adv, f.to(x_adv), torch.stack(slopes, 1)), short <= 0
+        return self.stepped(x_adv, f.to(x_adv), torch.stack(slopes, 1), longest, stretch), short <= 0
 
-    def pairs(self, logits: Tensor, problem: Problem, rivals: Tensor) -> list[tuple[Tensor, Tensor]]:
+    def pairs(self, logits: Tensor, pivot: Tensor, rivals: Tensor) -> list[tuple[Tensor, Tensor]]:
         """The borders looked at: which class (S,) is to lead over which."""
-        if problem.target is None:
-            return [(rival, problem.label) for rival in rivals.unbind(1)]
-        other = logits.scatter(1, problem.target.unsqueeze(1), float("-inf"))
-        return [(problem.target, other.argmax(1))]
+        if not self.targeted:
+            return [(rival, pivot) for rival in rivals.unbind(1)]
+        other = logits.scatter(1, pivot.unsqueeze(1), float("-inf"))
+        return [(pivot, other.argmax(1))]
 
-    def stepped(self, x_adv: Tensor, f: Tensor, w: Tensor) -> Tensor:
+    def stepped(self, x_adv: Tensor, f: Tensor, w: Tensor, longest: Tensor, stretch: Tensor) -> Tensor:
         """Points (S, C, H, W) moved to the nearest border, or towards it.
 
         Args:
@@ -167,9 +184,7 @@ class DeepFool(Attack):
         rows = torch.arange(len(best), device=best.device)
         w, away, steep = w[rows, best], away[rows, best], steep[rows, best]
         unit = w / steep.clamp(min=TINY).view(-1, 1, 1, 1) if self.norm == "l2" else w.sign()
-        longest = per_example(self.max_step, x_adv).flatten()
-        length = (1 + per_example(self.overshoot, x_adv).flatten()) * away
-        length = torch.minimum(length, longest / norms(unit, "l2").clamp(min=TINY))
+        length = torch.minimum(stretch * away, longest / norms(unit, "l2").clamp(min=TINY))
         step = torch.nan_to_num(length.view(-1, 1, 1, 1) * unit, nan=0.0, posinf=0.0, neginf=0.0)
         return (x_adv + step).clamp(0, 1)
 

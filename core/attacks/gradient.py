@@ -18,6 +18,7 @@ from torch.nn import functional as F
 from core.attacks.base import Attack, AttackState, Problem, knob, untouched
 from core.geometry import Norm, norms, per_example, project, random_in_ball, steepest
 from core.objectives import Classifier, reconstruction_distance
+from core.replay import Replay
 
 Value = float | Tensor
 Loss = Callable[[Any, Tensor, Problem], Tensor]
@@ -80,10 +81,17 @@ class GradientAttack(Attack):
             noise = random_in_ball(x, epsilon, self.norm, seed=seed, index=problem.index)
             x_adv = project(x + noise, x, epsilon, self.norm)
         yield AttackState(0, self.steps, x_adv)
+        directions = self.directions(model, problem, precision)
+
+        def iterate(point: Tensor) -> tuple[Tensor]:
+            for direction in directions:
+                point = project(point - step_size * direction(point), x, epsilon, self.norm)
+            return (point,)
+
+        iteration = Replay(iterate)
         for step in range(1, self.steps + 1):
             with untouched(model), torch.enable_grad():
-                for direction in self.directions(model, problem, precision):
-                    x_adv = project(x_adv - step_size * direction(x_adv), x, epsilon, self.norm)
+                (x_adv,) = iteration(x_adv)
             yield AttackState(step, self.steps, x_adv)
 
     def directions(

@@ -19,6 +19,7 @@ from torch import Tensor
 from core.attacks.base import Attack, AttackState, Draft, Problem, Progress, knob, untouched
 from core.geometry import norms, per_example
 from core.objectives import Classifier
+from core.replay import Replay
 
 Value = float | Tensor
 
@@ -43,18 +44,22 @@ def from_box(x: Tensor) -> Tensor:
     return 2 * x.clamp(EDGE, 1 - EDGE).sqrt().asin()
 
 
-def lead(logits: Tensor, problem: Problem) -> Tensor:
-    """By how much the goal leads, (B,): the target over the best other, or the best other over the label."""
-    wanted = (problem.label if problem.target is None else problem.target).unsqueeze(1)
-    own = logits.gather(1, wanted).squeeze(1)
-    other = logits.scatter(1, wanted, float("-inf")).amax(1)
-    return other - own if problem.target is None else own - other
+def lead(logits: Tensor, pivot: Tensor, targeted: bool) -> Tensor:
+    """By how much the goal leads, (B,): the target over the best other, or the best other over the label.
+
+    Args:
+        logits: (B, J).
+        pivot: The target, or the label, (B,): see `Problem.pivot`.
+    """
+    own = logits.gather(1, pivot.unsqueeze(1)).squeeze(1)
+    other = logits.scatter(1, pivot.unsqueeze(1), float("-inf")).amax(1)
+    return own - other if targeted else other - own
 
 
-def shortfall(logits: Tensor, problem: Problem, kappa: Tensor) -> Tensor:
+def shortfall(logits: Tensor, pivot: Tensor, targeted: bool, kappa: float | Tensor) -> Tensor:
     """By how much the goal's lead falls short of kappa and `CLEARANCE`, (B,); a success has none."""
     spread = (logits.amax(1) - logits.amin(1)).detach()
-    return kappa + CLEARANCE * spread - lead(logits, problem)
+    return kappa + CLEARANCE * spread - lead(logits, pivot, targeted)
 
 
 @dataclass
@@ -212,6 +217,7 @@ class Search:
         self.waiting = deque(torch.nonzero(~succeeded).flatten().tolist())
         self.batch = self.next_searches(batch_size)
         self.part = problem[self.batch.row]
+        self.slope, self.sure = Replay(self.descent), Replay(self.shortfall)
 
     @torch.no_grad()
     def already(self, batch_size: int) -> Tensor:
@@ -219,7 +225,7 @@ class Search:
         with untouched(self.model):
             logits = torch.cat([self.model(part) for part in self.problem.x.split(batch_size)])
         named = self.problem.succeeded(logits.argmax(1))
-        return (named & (lead(logits, self.problem) >= self.kappa)).cpu()
+        return (named & (lead(logits, self.problem.pivot, self.problem.targeted) >= self.kappa)).cpu()
 
     def next_searches(self, room: int) -> Batch:
         """Of the examples that wait, as many as there is room for."""
@@ -237,20 +243,14 @@ class Search:
         if not len(batch.row):
             return False
         row = batch.row.to(part.x.device)
-        kappa = self.kappa[row]
+        kappa, pivot = self.kappa[row], part.pivot
         with untouched(self.model), torch.enable_grad():
-            w = batch.w.detach().requires_grad_()
-            x_adv = to_box(w)
-            with torch.autocast(w.device.type, torch.bfloat16, enabled=self.precision == torch.bfloat16):
-                short = shortfall(self.model(x_adv).float(), part, kappa)
-            squared = (x_adv - part.x).square().flatten(1).sum(1)
-            loss = squared + self.c[row] * short.clamp(min=0)
-            (gradient,) = torch.autograd.grad(loss.sum(), w)
+            x_adv, short, squared, loss, gradient = self.slope(batch.w, part.x, pivot, kappa, self.c[row])
         with torch.no_grad():
             success = short <= 0
             closer = success & (squared < self.best[row])
             if self.precision != torch.float32:
-                self.confirm(x_adv, kappa, closer, success)
+                self.confirm(x_adv, pivot, kappa, closer, success)
             self.best[row] = torch.where(closer, squared, self.best[row])
             draft.x_adv[row] = torch.where(closer.view(-1, 1, 1, 1), x_adv, draft.x_adv[row])
             draft.steps[batch.row] += 1
@@ -259,12 +259,29 @@ class Search:
             self.close(loss)
         return True
 
-    def confirm(self, x_adv: Tensor, kappa: Tensor, closer: Tensor, success: Tensor) -> None:
+    def descent(
+        self, w: Tensor, x: Tensor, pivot: Tensor, kappa: Tensor, c: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+        """Images of variables (S, C, H, W); their shortfalls, squared distances, losses; and the gradient."""
+        w = w.detach().requires_grad_()
+        x_adv = to_box(w)
+        with torch.autocast(w.device.type, torch.bfloat16, enabled=self.precision == torch.bfloat16):
+            (short,) = self.shortfall(x_adv, pivot, kappa)
+        squared = (x_adv - x).square().flatten(1).sum(1)
+        loss = squared + c * short.clamp(min=0)
+        (gradient,) = torch.autograd.grad(loss.sum(), w)
+        return x_adv.detach(), short.detach(), squared.detach(), loss.detach(), gradient
+
+    def shortfall(self, x_adv: Tensor, pivot: Tensor, kappa: Tensor) -> tuple[Tensor]:
+        """Of images (S, C, H, W), (S,)."""
+        return (shortfall(self.model(x_adv).float(), pivot, self.problem.targeted, kappa),)
+
+    def confirm(self, x_adv: Tensor, pivot: Tensor, kappa: Tensor, closer: Tensor, success: Tensor) -> None:
         """Ask again, in float32, about the few successes that would be kept; take back what is none."""
         rows = torch.nonzero(closer).flatten()
         if len(rows):
             with untouched(self.model):
-                short = shortfall(self.model(x_adv[rows]), self.part[rows], kappa[rows])
+                (short,) = self.sure(x_adv[rows], pivot[rows], kappa[rows])
             closer[rows] = success[rows] = short <= 0
 
     def close(self, loss: Tensor) -> None:

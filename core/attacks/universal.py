@@ -19,6 +19,7 @@ from core.attacks.base import OnStep, Progress, check_labels, knob, untouched
 from core.geometry import NORMS, TINY, Norm, norms, steepest
 from core.images import check_images
 from core.objectives import Classifier
+from core.replay import Replay
 from core.runtime import gradient_precision
 
 # So many times the images that are wanted are drawn: with fewer than one in so many right, some will lack.
@@ -265,6 +266,7 @@ class Crowd:
         self.universal, self.model, self.x, self.y, self.jobs = universal, model, x, y, jobs
         self.batch_size, self.precision = batch_size, precision
         self.delta = x.new_zeros(len(jobs), *x.shape[1:])
+        self.change, self.right = Replay(self.changes), Replay(self.answers)
 
     def run(self) -> Iterator[Progress]:
         """Iterate until all are done; every perturbation is up to date whenever this yields."""
@@ -293,20 +295,24 @@ class Crowd:
         at = torch.tensor([job.number for job, _ in busy], device=rows.device)
         owner = torch.repeat_interleave(at, torch.tensor(counts, device=rows.device))
         parts = zip(rows.split(self.batch_size), owner.split(self.batch_size), strict=True)
-        change = torch.cat([self.changes(r, self.delta[o]) for r, o in parts])
+        with untouched(self.model), torch.enable_grad():
+            found = [self.change(self.x[r], self.y[r], self.delta[o])[0] for r, o in parts]
+        change = torch.cat(found)
         mean = torch.stack([part.mean(0) for part in change.split(counts)])
         self.delta[at] = self.universal.move(self.delta[at], mean)
 
-    def changes(self, rows: Tensor, perturbation: Tensor) -> Tensor:
-        """What some images (B,) say to their perturbations (B, C, H, W)."""
-        x, y = self.x[rows], self.y[rows]
-        with untouched(self.model), torch.enable_grad():
-            point = perturb(x, perturbation).requires_grad_()
-            low = self.precision == torch.bfloat16
-            with torch.autocast(point.device.type, torch.bfloat16, enabled=low):
-                loss = self.universal.loss(self.model(point), y).sum()
-            (gradient,) = torch.autograd.grad(loss, point)
-        return self.universal.changes(x, perturbation, torch.nan_to_num(gradient, 0.0, 0.0, 0.0))
+    def changes(self, x: Tensor, y: Tensor, perturbation: Tensor) -> tuple[Tensor]:
+        """What some images (B, C, H, W) say to their perturbations, (B, C, H, W)."""
+        point = perturb(x, perturbation).requires_grad_()
+        low = self.precision == torch.bfloat16
+        with torch.autocast(point.device.type, torch.bfloat16, enabled=low):
+            loss = self.universal.loss(self.model(point), y).sum()
+        (gradient,) = torch.autograd.grad(loss, point)
+        return (self.universal.changes(x, perturbation, torch.nan_to_num(gradient, 0.0, 0.0, 0.0)),)
+
+    def answers(self, x: Tensor, y: Tensor, perturbation: Tensor) -> tuple[Tensor]:
+        """Whether images (B, C, H, W) are classified correctly with their perturbations, (B,) bool."""
+        return (self.model(perturb(x, perturbation)).argmax(1) == y,)
 
     def choose(self, going: list[Job]) -> list[Tensor]:
         """For each perturbation the rows it looks at: the first of this iteration's draws that will do."""
@@ -350,5 +356,5 @@ class Crowd:
         owner = torch.repeat_interleave(torch.tensor([job.number for job in jobs]), torch.tensor(counts))
         parts = zip(rows.split(self.batch_size), owner.to(rows.device).split(self.batch_size), strict=True)
         with untouched(self.model):
-            right = [self.model(perturb(self.x[r], self.delta[o])).argmax(1) == self.y[r] for r, o in parts]
+            right = [self.right(self.x[r], self.y[r], self.delta[o])[0] for r, o in parts]
         return list(torch.cat(right).split(counts))

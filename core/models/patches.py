@@ -4,96 +4,101 @@ from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from core.models.derived import Derived
 
 
 class PatchProduct(torch.autograd.Function):
-    """Weights times the patches around every place of an image."""
+    """Weights times the patches around every place of an image, several neighbouring places at once."""
 
     @staticmethod
-    def forward(
-        ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, size: tuple[int, int], bands: Tensor | None
-    ) -> Tensor:
+    def forward(ctx: Any, x: Tensor, bands: Tensor, bias: Tensor, size: tuple[int, int, int]) -> Tensor:
         """Multiply.
 
         Args:
             x: Images (B, C, H, W).
-            weight: (out, C * rows * columns).
+            bands: Weights as `spread_out` gives them, (T * out, C * rows * (columns + T - 1)).
             bias: (out,).
-            size: (rows, columns) of a patch.
-            bands: The weights as `spread_out` gives them; only for the gradient of x.
-        Returns: (B, h, w, out).
+            size: (rows, columns, T): of a place's patch, and how many places of a row are computed at once.
+        Returns: (B, h, w, out), with w a multiple of T.
         """
-        patches = extract(x, size)
+        rows, columns, tile = size
+        patches = extract(x, rows, columns + tile - 1, tile)
         # Training needs the patches again; attacks, with frozen weights, do not keep them.
-        ctx.save_for_backward(bands, *([patches] if weight.requires_grad else []))
-        ctx.shape, ctx.size = x.shape, size
-        height, width = (side - k + 1 for side, k in zip(x.shape[2:], size, strict=True))
-        return torch.addmm(bias, patches, weight.T).view(len(x), height, width, -1)
+        ctx.save_for_backward(bands, *([patches] if ctx.needs_input_grad[1] else []))
+        ctx.size, ctx.width = size, x.shape[3]
+        shape = len(x), x.shape[2] - rows + 1, x.shape[3] - columns + 1, len(bias)
+        return torch.addmm(bias.repeat(tile), patches, bands.T).view(shape)
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
-        """Gradients of x, weight and bias."""
+        """Gradients of x, bands and bias."""
         bands, *patches = ctx.saved_tensors
-        batch, channels, _, width = ctx.shape
-        g_x = g_weight = g_bias = None
+        rows, columns, tile = ctx.size
+        batch, height, width, out = gradient.shape
+        g = gradient.to(bands.dtype).reshape(-1, len(bands))
+        g_x = g_bands = g_bias = None
         if ctx.needs_input_grad[0]:
-            # A row of the output reaches `rows` rows of the image: one product gives what it adds to each.
-            g_rows = gradient.to(bands.dtype).flatten(2).flatten(0, 1) @ bands
-            g_x = add_up(g_rows.view(batch, -1, channels, ctx.size[0], width))
+            parts = (g @ bands).view(batch, height, width // tile, -1, rows, columns + tile - 1)
+            g_x = add_up(parts, tile, ctx.width).to(bands.dtype)
         if patches:
-            g = gradient.to(patches[0].dtype).flatten(0, 2)
-            g_weight, g_bias = g.T @ patches[0], g.sum(0)
-        return g_x, g_weight, g_bias, None, None
+            g_bands, g_bias = g.T @ patches[0], g.view(-1, out).sum(0)
+        return g_x, g_bands, g_bias, None
 
 
-def extract(x: Tensor, size: tuple[int, int]) -> Tensor:
-    """Patches of images (B, C, H, W), (B * h * w, C * rows * columns)."""
-    windows = x.unfold(2, size[0], 1).unfold(3, size[1], 1)  # (B, C, h, w, rows, columns)
+def extract(x: Tensor, rows: int, columns: int, stride: int) -> Tensor:
+    """Patches of images (B, C, H, W), every `stride`-th of a row, (B * h * places, C * rows * columns)."""
+    windows = x.unfold(2, rows, 1).unfold(3, columns, stride)  # (B, C, h, places, rows, columns)
     return windows.permute(0, 2, 3, 1, 4, 5).flatten(3).flatten(0, 2)
 
 
-def add_up(rows: Tensor) -> Tensor:
-    """Rows of images from the parts that overlap: row y is the sum over k of part k of y - k.
+def add_up(parts: Tensor, stride: int, width: int) -> Tensor:
+    """Images from patches that overlap, the transpose of `extract`.
 
     Args:
-        rows: (B, h, C, K, W).
-    Returns: (B, C, h + K - 1, W); sums are made in single precision at least.
+        parts: (B, h, places, C, rows, columns).
+        stride: Between two places of a row.
+        width: W.
+    Returns: (B, C, h + rows - 1, W), in single precision at least, as all sums are.
     """
-    batch, height, channels, parts, width = rows.shape
-    # Between rows of zeros the parts of one y lie at equal distances in memory: a view of them, one sum.
-    padded = rows.new_zeros(batch, height + 2 * (parts - 1), channels, parts, width)
-    padded[:, parts - 1 : parts - 1 + height] = rows
+    batch, height, places, channels, rows, columns = parts.shape
+    # Between rows of zeros the parts of one row of the image lie at equal distances: a view of them, one sum.
+    dtype = torch.promote_types(parts.dtype, torch.float32)
+    padded = parts.new_zeros(batch, height + 2 * (rows - 1), channels, rows, width, dtype=dtype)
+    middle = padded[:, rows - 1 : rows - 1 + height]
+    for place in range(places):
+        middle[..., place * stride : place * stride + columns] += parts[:, :, place]
     of_image, of_row, of_channel, of_part, _ = padded.stride()
     together = padded.as_strided(
-        (batch, channels, height + parts - 1, parts, width),
+        (batch, channels, height + rows - 1, rows, width),
         (of_image, of_channel, of_row, of_row - of_part, 1),
-        (parts - 1) * of_part,
+        (rows - 1) * of_part,
     )
-    return together.sum(3, dtype=torch.promote_types(rows.dtype, torch.float32)).to(rows.dtype)
+    return together.sum(3)
 
 
-def spread_out(weight: Tensor, width: int) -> Tensor:
-    """Weights (out, C, rows, columns) as the map from a row of the output back to rows of an image.
+def spread_out(weight: Tensor, tile: int) -> Tensor:
+    """Weights (out, C, rows, columns) as a map from the patch of `tile` neighbours to the maps of them all.
 
-    Every place of the row has a copy of the weights, shifted to where it looks: a band of a Toeplitz matrix.
-    That is more multiplications than patches need, and far less memory to move.
+    Every neighbour has a copy of the weights, shifted to where it looks: a band of a Toeplitz matrix. That
+    takes more multiplications than a patch for each, and moves far less memory.
 
-    Args:
-        width: W, of the image.
-    Returns: (w * out, C * rows * W).
+    Returns: (tile * out, C * rows * (columns + tile - 1)).
     """
-    out, channels, rows, columns = weight.shape
-    bands = weight.new_zeros(width - columns + 1, out, channels, rows, width)
-    for place, band in enumerate(bands):
-        band[..., place : place + columns] = weight
-    return bands.flatten(2).flatten(0, 1)
+    shifted = [F.pad(weight, (place, tile - 1 - place)) for place in range(tile)]
+    return torch.stack(shifted).flatten(2).flatten(0, 1)
+
+
+def neighbours(width: int, columns: int) -> int:
+    """How many places of a row of `width` are computed at once: about half a kernel, no rest (measured)."""
+    least = max(2, (columns - 1) // 2)
+    return next(tile for tile in range(min(least, width), width + 1) if width % tile == 0)
 
 
 class PatchConv2d(nn.Conv2d):
-    """A stride-1 convolution computed as a matrix product over image patches; its gradient, as one over rows.
+    """A stride-1 convolution computed as a matrix product over image patches.
 
     With one to three input channels this is several times faster than the library's direct kernels,
     forward and backward, and it computes the same function with the same weights.
@@ -105,7 +110,7 @@ class PatchConv2d(nn.Conv2d):
 
     def __init__(self, in_channels: int, out_channels: int, kernel_size: int) -> None:
         super().__init__(in_channels, out_channels, kernel_size)
-        self.patch = (kernel_size, kernel_size)
+        self.side = kernel_size
         self._derived = Derived()
 
     def forward(self, input: Tensor) -> Tensor:
@@ -114,13 +119,11 @@ class PatchConv2d(nn.Conv2d):
         if torch.is_autocast_enabled(where):
             dtype = torch.get_autocast_dtype(where)
         assert self.bias is not None
+        tile = neighbours(input.shape[3] - self.side + 1, self.side)
         with torch.autocast(where, enabled=False):
-            weight, bias = self.weight.flatten(1).to(dtype), self.bias.to(dtype)
-            bands = None
-            if input.requires_grad and torch.is_grad_enabled():
-                width = input.shape[3]
-                bands = self._derived.get(
-                    self.weight, (width, dtype), lambda: spread_out(self.weight.detach().to(dtype), width)
-                )
-            maps = cast(Tensor, PatchProduct.apply(input.to(dtype), weight, bias, self.patch, bands))
+            bands = self._derived.get(
+                self.weight, (tile, dtype), lambda: spread_out(self.weight.to(dtype), tile)
+            )
+            size = (self.side, self.side, tile)
+            maps = cast(Tensor, PatchProduct.apply(input.to(dtype), bands, self.bias.to(dtype), size))
         return maps.permute(0, 3, 1, 2)

@@ -10,8 +10,9 @@ from core.models.derived import Derived
 from core.models.layers import squash
 from core.models.routing_kernel import pull_back, route
 
-# Elements of one group of classes that are worked on at once, so that they stay in the processor's cache.
-GROUP = 1 << 19
+# Elements of one group of classes that are worked on at once, so that they stay in a processor's cache; a GPU
+# wants few and large operations.
+GROUP = {"cpu": 1 << 19, "cuda": 1 << 28}
 
 
 class RouteByAgreement(torch.autograd.Function):
@@ -122,7 +123,7 @@ class CompiledRouting(torch.autograd.Function):
 def groups(u: Tensor, weight: Tensor) -> Iterator[slice]:
     """Classes to work on at once, in parts of about equal size."""
     classes = len(weight)
-    parts = min(classes, -(-classes * u.numel() // GROUP))
+    parts = min(classes, -(-classes * u.numel() // GROUP.get(u.device.type, GROUP["cpu"])))
     size = -(-classes // parts)
     return (slice(start, start + size) for start in range(0, classes, size))
 

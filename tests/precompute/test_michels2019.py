@@ -44,7 +44,7 @@ def weights() -> dict[str, Artifact]:
 
 
 def network(name: str, weights: dict[str, Artifact]):
-    return load_network({"dataset": "digits", "model": name, "size": "compact"}, weights[name])
+    return load_network({"dataset": "digits", "model": name, "size": "compact"}, weights[name]).cpu()
 
 
 def universal(name: str, weights: dict[str, Artifact], job: Job) -> Artifact:

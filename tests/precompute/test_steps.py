@@ -32,6 +32,11 @@ def artifact(tensors=None, facts=None) -> Artifact:
     return Artifact("key", {}, tensors or {}, {}, facts or {})
 
 
+def on_cpu(params, weights):
+    """The model to hold a step's answers against; the step itself takes the device that there is."""
+    return load_model(params, weights).cpu()
+
+
 @pytest.fixture(scope="module")
 def weights() -> Artifact:
     model = build("cnn_cr", (1, 28, 28), seed=0)
@@ -68,7 +73,7 @@ def test_attacked_keeps_what_the_eight_bit_image_gives(job, weights):
     assert t["perturbation"].abs().max() > 0
     digits = data.load("digits")
     assert torch.equal(digits.test.labels[t["index"]], t["label"])
-    model = load_model(COMMON, weights)
+    model = on_cpu(COMMON, weights)
     x_adv = perturbed(digits.test.images[t["index"]], t["perturbation"])
     assert torch.equal(model(x_adv).argmax(1), t["prediction"])
     assert torch.allclose(ReconstructionDetector(model).score(x_adv), t["distance"], atol=1e-4)
@@ -91,7 +96,7 @@ def test_a_black_box_attack_sees_the_substitute_alone(job, weights, tmp_path):
     on_substitute = attacked(params, {"weights": substitute}, alone)
     assert torch.equal(outcome.tensors["perturbation"], on_substitute.tensors["perturbation"])
     assert (outcome.facts["access"], on_substitute.facts["access"]) == ("black_box", "white_box")
-    model = load_model(COMMON, weights)
+    model = on_cpu(COMMON, weights)
     images = data.load("digits").test.images[outcome.tensors["index"]]
     x_adv = perturbed(images, outcome.tensors["perturbation"])
     assert torch.equal(model(x_adv).argmax(1), outcome.tensors["prediction"])
@@ -119,7 +124,7 @@ def test_smallest_changes_are_judged_as_they_are(job, weights):
         "keep_perturbation": True,
     }
     t = STEPS["attacked"].function(params, {"weights": weights}, job).tensors
-    model, digits = load_model(COMMON, weights), data.load("digits")
+    model, digits = on_cpu(COMMON, weights), data.load("digits")
     wrong = model(digits.test.x(t["index"])).argmax(1) != t["label"]
     assert torch.equal(t["size"] == 0, wrong)
     assert (t["prediction"] != t["label"]).all()
@@ -205,7 +210,7 @@ def test_corrupted_measures_the_same_images_in_every_way(job, weights):
     }
     clean = artifact(facts={"threshold": 7.5})
     outcome = STEPS["corrupted"].function(params, {"weights": weights, "clean": clean}, job)
-    t, digits, model = outcome.tensors, data.load("digits"), load_model(COMMON, weights)
+    t, digits, model = outcome.tensors, data.load("digits"), on_cpu(COMMON, weights)
     assert t["prediction"].shape == t["distance"].shape == (3, 30)
     assert t["distance"].dtype == torch.float32
     assert torch.equal(digits.test.labels[t["index"]], t["label"])
@@ -266,7 +271,7 @@ def test_weights_leave_as_float16_and_reload_to_the_same_model(job):
     assert all(value.dtype == torch.float16 for value in outcome.tensors.values())
     assert outcome.facts["parameters"] == sum(value.numel() for value in outcome.tensors.values())
     assert len(outcome.facts["history"]) == 1
-    model = load_model(COMMON, artifact(dict(outcome.tensors)))
+    model = on_cpu(COMMON, artifact(dict(outcome.tensors)))
     assert torch.equal(model.state_dict()["head.weight"], outcome.tensors["head.weight"].float())
     assert not any(p.requires_grad for p in model.parameters())
 
@@ -275,7 +280,7 @@ def test_packed_weights_are_those_that_everything_is_computed_with(job):
     recipe = {"loss": "cross_entropy", "epochs": 1, "batch_size": 256, "warmup": 2}
     found = STEPS["weights"].function({**COMMON, "recipe": recipe, "bits": 6}, {}, job).tensors
     assert found["head.weight"].dtype == torch.int8
-    model = load_model(COMMON, artifact(found))
+    model = on_cpu(COMMON, artifact(found))
     assert torch.equal(model.state_dict()["head.weight"], found["head.weight"] * found["head.weight" + SCALE])
     images = data.load("digits").test.x(slice(0, 20))
     clean = STEPS["clean"].function({**COMMON, "by_class": 20}, {"weights": artifact(found)}, job).tensors

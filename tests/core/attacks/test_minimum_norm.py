@@ -143,14 +143,12 @@ def test_fields_may_hold_one_value_for_each_example(tiny, images):
 
 
 def test_kappa_is_the_lead_that_a_success_has(tiny, images):
-    from core.attacks.base import Problem
-
     label = tiny(images).argmax(1)
     kappa = torch.tensor([0.0, 0.5, 1.0, 1.5, 2.0, 2.5])
     result = CarliniWagner(60, 6, kappa, 0.02, 0.01)(tiny, images, label)
     found = result.distance > 0
     assert found.sum() >= 5
-    ahead = lead(tiny(result.x_adv), Problem(images, label, None, label))[found]
+    ahead = lead(tiny(result.x_adv), label, targeted=False)[found]
     assert (ahead >= kappa[found]).all()
     assert (ahead < kappa[found] + 0.3).all()
 

@@ -9,7 +9,7 @@ from core.models import frequency
 from core.models.frequency import FrequencyConv2d
 from core.models.layers import length_logit, squash
 from core.models.patches import PatchConv2d
-from core.models.routing import Routing
+from core.models.routing import GROUP, Routing
 
 
 def plain_squash(s):
@@ -55,7 +55,7 @@ def test_routing_by_groups_of_classes_is_routing(classes_at_once, monkeypatch):
     torch.manual_seed(1)
     routing = Routing(7, 3, 5, 4).double()
     u = torch.randn(2, 7, 3, dtype=torch.float64, requires_grad=True)
-    monkeypatch.setattr("core.models.routing.GROUP", classes_at_once * u.numel())
+    monkeypatch.setitem(GROUP, "cpu", classes_at_once * u.numel())
     theirs = plain_routing(u, routing.weight, routing.bias, 3)
     assert torch.allclose(routing(u), theirs, atol=1e-6)
     pull = torch.randn_like(theirs)
@@ -105,10 +105,11 @@ def test_a_long_capsule_still_has_a_gradient():
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-def test_patch_convolution_is_the_convolution(channels):
+@pytest.mark.parametrize(("kernel", "width"), [(9, 20), (9, 17), (9, 10), (9, 9), (5, 14), (3, 9), (1, 4)])
+def test_patch_convolution_is_the_convolution(kernel, width, channels):
     torch.manual_seed(0)
-    conv = PatchConv2d(channels, 5, 9).double()
-    x = torch.randn(2, channels, 13, 17, dtype=torch.float64, requires_grad=True)
+    conv = PatchConv2d(channels, 5, kernel).double()
+    x = torch.randn(2, channels, 13, width, dtype=torch.float64, requires_grad=True)
     plain = F.conv2d(x, conv.weight, conv.bias)
     assert torch.allclose(conv(x), plain)
     pull = torch.randn_like(plain)
