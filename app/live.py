@@ -142,7 +142,8 @@ class Run:
             state = next(self.path, None)
             if state:
                 self.step, self._now = state.step, state
-            self.ended = state is None or state.step == self.request.attack.iterations
+            if state is None or state.step == self.request.attack.iterations:
+                self._end()
             kept = (self.ended or self.step % self.every == 0) and self._keep()
             self.seconds += time.perf_counter() - began
             return kept
@@ -162,7 +163,12 @@ class Run:
             if self._now is None:
                 self._now = next(self.path)
             self._keep()
-            self.stopped = self.ended = True
+            self.stopped = True
+            self._end()
+
+    def _end(self) -> None:
+        """Nothing more is to come; what the attack keeps to go on is given back."""
+        self.ended, self.path = True, iter(())
 
     def frame(self, step: int | None = None) -> Frame:
         """The kept point at `step`, or the last one."""

@@ -49,21 +49,19 @@ def distances(model: nn.Module, x: Tensor, x_adv: Tensor, y: Tensor) -> Tensor:
     return norms(x_adv - x, "l2").where(predict(model, x_adv) != y, torch.inf)
 
 
-def foolbox_rivals(
-    name: str, model: Any, size: str, make: Callable[[int], peers.Attack], budget: int, x: Tensor, y: Tensor
-) -> tuple[dict[str, Callable[[], object]], nn.Module]:
-    """foolbox on the model itself, and on a CapsNet of the library's layers too, each in its faster layout.
+def foolbox_models(
+    name: str, model: Any, size: str, probe: peers.Attack, x: Tensor, y: Tensor
+) -> dict[str, nn.Module]:
+    """What foolbox attacks: the model itself, and a CapsNet of the library's layers too.
 
     Args:
-        make: foolbox's attack with a budget.
-    Returns: By name; and the model in the layout of the first.
+        probe: A short attack, which decides for the faster layout of each.
     """
-    probe, peer = make(min(budget, 10)), make(budget)
     models = {"foolbox": faster_layout(model, probe, x, y)}
     if name == "capsnet":
         plainly = plain.library_layers(model, size)
         models["foolbox, plain layers"] = faster_layout(plainly, probe, x, y)
-    return {title: partial(peer, each, x, y) for title, each in models.items()}, models["foolbox"]
+    return models
 
 
 def against_foolbox(
@@ -80,11 +78,13 @@ def against_foolbox(
         return
     model = network(DATASET, name).requires_grad_(False)
     x, y = read_correctly(model, scale.smallest)
-    calls, theirs = foolbox_rivals(name, model, "compact", make, budget, x, y)
-    rivals: dict[str, Rival] = {title: (call, target) for title, call in calls.items()}
+    models, peer = foolbox_models(name, model, "compact", make(min(budget, 10)), x, y), make(budget)
+    rivals: dict[str, Rival] = {
+        title: (partial(peer, theirs, x, y), target) for title, theirs in models.items()
+    }
     work = f"{title}, {TITLES[name]} compact, {len(x)} digits"
     yield from race(work, "images/s", len(x), partial(attack, model, x, y), rivals, scale.repeats)
-    result, found = attack(model, x, y), make(budget)(theirs, x, y)
+    result, found = attack(model, x, y), peer(models["foolbox"], x, y)
     assert isinstance(found, Tensor)
     ours = float(result.distance.where(result.success, torch.inf).median())
     other = float(distances(model, x, found, y).median())
@@ -123,9 +123,11 @@ def boundary(scale: Scale) -> Iterator[Row]:
     right = predict(model, starts) != y
     if right.any():
         x, y, starts = x[right], y[right], starts[right]
-        make = partial(peers.foolbox_boundary, starts=starts)
-        calls, _ = foolbox_rivals("capsnet", model, scale.size, make, few, x, y)
-        rivals: dict[str, Rival] = {title: (call, ">= 1.5") for title, call in calls.items()}
+        probe, peer = (peers.foolbox_boundary(count, starts) for count in (min(few, 25), few))
+        models = foolbox_models("capsnet", model, scale.size, probe, x, y)
+        rivals: dict[str, Rival] = {
+            title: (partial(peer, theirs, x, y), ">= 1.5") for title, theirs in models.items()
+        }
         work = f"Boundary, {few} queries, CapsNet {scale.size}, batch {len(x)}"
         ours = partial(Boundary(steps=few, starts=starts), model, x, y)
         yield from race(work, "queries/s", few * len(x), ours, rivals, scale.repeats)

@@ -23,7 +23,7 @@ def per_example(value: float | Tensor, x: Tensor) -> Tensor:
     Raises: ValueError: when there is more than one value and not one per example.
     """
     if not isinstance(value, Tensor):
-        return x.new_full((), value)
+        return x.new_full((), value)  # to copy a number from the host would wait for the device
     v = value.to(x)
     if v.ndim == 0:
         return v

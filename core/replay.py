@@ -1,12 +1,16 @@
 """What a CUDA device does again and again is recorded once and then replayed: one launch, not hundreds."""
 
 import gc
+import random
+import threading
 from collections import Counter
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
+from typing import Any, cast
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -14,15 +18,21 @@ Function = Callable[..., tuple[Tensor, ...]]
 
 SPARE = 2
 """A recording serves as many rows as it has, or down to one in so many of them."""
+CALLS = 2
+"""Calls for a number of rows before it is recorded: recording takes as long as three."""
+FREE = 0.25
+"""Share of a device's memory below which what earlier recordings had is given back first."""
 
 
 class Replay:
     """A function of tensors with a row for each example; on CUDA its work is recorded and replayed.
 
     An attack's iteration launches hundreds of small operations, and a GPU spends most of the time waiting for
-    them. The first call for a number of rows just calls the function, the second records what it launches as
-    a CUDA graph, and all later ones replay that. On other devices, and where the function cannot be recorded
-    as it looks at values on its way, it is simply called.
+    them. The first calls for a number of rows just call the function, the next records what it launches as a
+    CUDA graph, and all later ones replay that. On other devices the function is simply called, and so it is
+    where it cannot be recorded: where it looks at values on its way, copies from the host, or draws from a
+    random generator of the host's. What else a function does on the host, counting its calls for example, is
+    not done again by a replay.
 
     Args:
         function: Takes tensors and returns a tuple of tensors. A row of what it returns may depend on that
@@ -44,15 +54,13 @@ class Replay:
             if recording.rows // SPARE <= rows <= recording.rows:
                 return recording.replay(inputs)
         self._calls[rows] += 1
-        if self._calls[rows] == 1:
+        if self._calls[rows] <= CALLS:
             return self.function(*inputs)
         try:
-            recording = record(self.function, inputs)
+            self._recordings.append(record(self.function, inputs))
         except RuntimeError:
             self._refused = True
-            return self.function(*inputs)
-        self._recordings.append(recording)
-        return recording.replay(inputs)
+        return self(*inputs)
 
 
 @dataclass(frozen=True)
@@ -88,24 +96,36 @@ def recordable(x: Tensor) -> bool:
     return x.device.type == "cuda"
 
 
+_one_at_a_time = threading.Lock()
+
+
 def record(function: Function, inputs: tuple[Tensor, ...]) -> Recording:
     """Record what a function launches, as a CUDA graph.
 
-    Raises: RuntimeError: where it waits for the device, as graphs cannot.
+    Raises: RuntimeError: what the function raises, and where it cannot be recorded, see `Replay`.
     """
-    own = [given.detach().clone() for given in inputs]
-    graph, stream = torch.cuda.CUDAGraph(), _stream(own[0].device)
-    stream.wait_stream(torch.cuda.current_stream())
-    with torch.cuda.stream(stream), _no_collection():
-        # Workspaces, and tensors that are made once and kept, must not lie in the graph's own memory.
-        function(*own)
-        # Other threads, another visitor's attack among them, may go on meanwhile.
-        graph.capture_begin(capture_error_mode="thread_local")
+    where = inputs[0].device
+    with _one_at_a_time, torch.cuda.device(where), _no_collection():
+        free, total = torch.cuda.mem_get_info(where)
+        if free < FREE * total:
+            gc.collect()  # graphs that nothing uses any more
+            torch.cuda.empty_cache()
+        own = [given.detach().clone() for given in inputs]
+        main, side, graph = torch.cuda.current_stream(where), _stream(where), torch.cuda.CUDAGraph()
+        side.wait_stream(main)
         try:
-            outputs = function(*own)
+            with torch.cuda.stream(side):
+                # Workspaces, and tensors that are made once and kept, must not lie in the graph's own memory.
+                # And what cannot be recorded must say so now: one that breaks off leaves memory behind.
+                with _on_the_device_alone():
+                    function(*own)
+                graph.capture_begin(capture_error_mode="thread_local")
+                try:
+                    outputs = function(*own)
+                finally:
+                    graph.capture_end()
         finally:
-            graph.capture_end()
-    torch.cuda.current_stream().wait_stream(stream)
+            main.wait_stream(side)
     return Recording(graph.replay, own, tuple(output.detach() for output in outputs))
 
 
@@ -113,6 +133,25 @@ def record(function: Function, inputs: tuple[Tensor, ...]) -> Recording:
 def _stream(where: torch.device) -> torch.cuda.Stream:
     """Graphs are recorded on a stream of their own; one serves all, as each would keep memory."""
     return torch.cuda.Stream(where)
+
+
+@contextmanager
+def _on_the_device_alone() -> Generator[None]:
+    """Raises: RuntimeError: when what is done inside waits for the device or draws numbers on the host."""
+    before, mode = host_randomness(), torch.cuda.get_sync_debug_mode()
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        yield
+    finally:
+        torch.cuda.set_sync_debug_mode(mode)
+    if host_randomness() != before:
+        raise RuntimeError("expected no random numbers of the host's, which a replay would not draw again")
+
+
+def host_randomness() -> tuple[Any, ...]:
+    """The states of the host's global generators, to be compared."""
+    _, keys, *places = cast(Any, np.random.get_state())
+    return random.getstate(), keys.tobytes(), *places, torch.get_rng_state().numpy().tobytes()
 
 
 @contextmanager

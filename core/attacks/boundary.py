@@ -233,12 +233,11 @@ class Walk:
 
     def starts(self) -> Tensor:
         """The next start of those that look for one, (S, C, H, W); the images when nobody does."""
-        rows = torch.nonzero(self.state.phase == Phase.START).flatten() if self.starting else ()
-        self.starting = bool(len(rows))
         if not self.starting:
             return self.problem.x
-        found = self.problem.x.clone()
-        for row in torch.as_tensor(rows).tolist():
+        rows = torch.nonzero(self.state.phase == Phase.START).flatten().tolist()
+        self.starting, found = bool(rows), self.problem.x.clone()
+        for row in rows:
             found[row] = self.start(row)
         return found
 

@@ -95,6 +95,8 @@ class DeepFool(Attack):
         stretch = 1 + per_example(self.overshoot, x_adv).flatten().expand(count)
         advance = Replay(Iteration(model, problem.targeted, self.norm, precision))
         for step in range(1, self.steps + 1):
+            if not len(at):
+                return
             row = at.to(x_adv.device)
             here = x_adv[row]
             with untouched(model), torch.enable_grad():
@@ -102,11 +104,10 @@ class DeepFool(Attack):
             queries[at] += 1 if problem.targeted else rivals.shape[1]
             # Where nothing moves any more nothing ever will: a corner of the box, or no gradient.
             going = ~through & (moved != here).flatten(1).any(1)
-            moved, going = moved[going], going.cpu()
-            at = at[going]
+            at = at[going.cpu()]
             if not len(at):
                 return
-            x_adv[at.to(x_adv.device)] = moved
+            x_adv[row[going]] = moved[going]
             steps[at] += 1
             yield AttackState(step, self.steps, x_adv.clone(), steps.clone(), queries.clone())
 

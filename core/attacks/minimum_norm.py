@@ -184,6 +184,40 @@ class CarliniWagner(Attack):
             yield search.progress()
 
 
+@dataclass(frozen=True)
+class Shortfall:
+    """By how much images fall short of success, in the precision of the model."""
+
+    model: Classifier
+    targeted: bool
+
+    def __call__(self, x_adv: Tensor, pivot: Tensor, kappa: Tensor) -> tuple[Tensor]:
+        """Of images (S, C, H, W), (S,)."""
+        return (shortfall(self.model(x_adv).float(), pivot, self.targeted, kappa),)
+
+
+@dataclass(frozen=True)
+class Descent:
+    """The loss of any searches, and its gradient."""
+
+    model: Classifier
+    targeted: bool
+    precision: torch.dtype
+
+    def __call__(
+        self, w: Tensor, x: Tensor, pivot: Tensor, kappa: Tensor, c: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+        """Images of variables (S, C, H, W); their shortfalls, squared distances, losses; and the gradient."""
+        w = w.detach().requires_grad_()
+        x_adv = to_box(w)
+        with torch.autocast(w.device.type, torch.bfloat16, enabled=self.precision == torch.bfloat16):
+            (short,) = Shortfall(self.model, self.targeted)(x_adv, pivot, kappa)
+        squared = (x_adv - x).square().flatten(1).sum(1)
+        loss = squared + c * short.clamp(min=0)
+        (gradient,) = torch.autograd.grad(loss.sum(), w)
+        return x_adv.detach(), short.detach(), squared.detach(), loss.detach(), gradient
+
+
 class Search:
     """One call of the attack: the searches under way, those that wait, and what is known of every example.
 
@@ -217,7 +251,8 @@ class Search:
         self.waiting = deque(torch.nonzero(~succeeded).flatten().tolist())
         self.batch = self.next_searches(batch_size)
         self.part = problem[self.batch.row]
-        self.slope, self.sure = Replay(self.descent), Replay(self.shortfall)
+        self.descent = Replay(Descent(model, problem.targeted, precision))
+        self.sure = Replay(Shortfall(model, problem.targeted))
 
     @torch.no_grad()
     def already(self, batch_size: int) -> Tensor:
@@ -245,7 +280,7 @@ class Search:
         row = batch.row.to(part.x.device)
         kappa, pivot = self.kappa[row], part.pivot
         with untouched(self.model), torch.enable_grad():
-            x_adv, short, squared, loss, gradient = self.slope(batch.w, part.x, pivot, kappa, self.c[row])
+            x_adv, short, squared, loss, gradient = self.descent(batch.w, part.x, pivot, kappa, self.c[row])
         with torch.no_grad():
             success = short <= 0
             closer = success & (squared < self.best[row])
@@ -258,23 +293,6 @@ class Search:
             batch.descend(gradient, self.rate[row])
             self.close(loss)
         return True
-
-    def descent(
-        self, w: Tensor, x: Tensor, pivot: Tensor, kappa: Tensor, c: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-        """Images of variables (S, C, H, W); their shortfalls, squared distances, losses; and the gradient."""
-        w = w.detach().requires_grad_()
-        x_adv = to_box(w)
-        with torch.autocast(w.device.type, torch.bfloat16, enabled=self.precision == torch.bfloat16):
-            (short,) = self.shortfall(x_adv, pivot, kappa)
-        squared = (x_adv - x).square().flatten(1).sum(1)
-        loss = squared + c * short.clamp(min=0)
-        (gradient,) = torch.autograd.grad(loss.sum(), w)
-        return x_adv.detach(), short.detach(), squared.detach(), loss.detach(), gradient
-
-    def shortfall(self, x_adv: Tensor, pivot: Tensor, kappa: Tensor) -> tuple[Tensor]:
-        """Of images (S, C, H, W), (S,)."""
-        return (shortfall(self.model(x_adv).float(), pivot, self.problem.targeted, kappa),)
 
     def confirm(self, x_adv: Tensor, pivot: Tensor, kappa: Tensor, closer: Tensor, success: Tensor) -> None:
         """Ask again, in float32, about the few successes that would be kept; take back what is none."""

@@ -250,6 +250,35 @@ class Job:
         return torch.from_numpy(generator.integers(len(self.rows), size=count))
 
 
+@dataclass(frozen=True)
+class Changes:
+    """What images say to their perturbations."""
+
+    universal: Universal
+    model: Classifier
+    precision: torch.dtype
+
+    def __call__(self, x: Tensor, y: Tensor, perturbation: Tensor) -> tuple[Tensor]:
+        """Of images and the perturbation of each (B, C, H, W), (B, C, H, W)."""
+        point = perturb(x, perturbation).requires_grad_()
+        low = self.precision == torch.bfloat16
+        with torch.autocast(point.device.type, torch.bfloat16, enabled=low):
+            loss = self.universal.loss(self.model(point), y).sum()
+        (gradient,) = torch.autograd.grad(loss, point)
+        return (self.universal.changes(x, perturbation, torch.nan_to_num(gradient, 0.0, 0.0, 0.0)),)
+
+
+@dataclass(frozen=True)
+class Answers:
+    """Whether images are classified correctly with their perturbations."""
+
+    model: Classifier
+
+    def __call__(self, x: Tensor, y: Tensor, perturbation: Tensor) -> tuple[Tensor]:
+        """Of images and the perturbation of each (B, C, H, W), (B,) bool."""
+        return (self.model(perturb(x, perturbation)).argmax(1) == y,)
+
+
 class Crowd:
     """One call: all perturbations, delta (K, C, H, W), and the network they share."""
 
@@ -266,7 +295,8 @@ class Crowd:
         self.universal, self.model, self.x, self.y, self.jobs = universal, model, x, y, jobs
         self.batch_size, self.precision = batch_size, precision
         self.delta = x.new_zeros(len(jobs), *x.shape[1:])
-        self.change, self.right = Replay(self.changes), Replay(self.answers)
+        self.changes = Replay(Changes(universal, model, precision))
+        self.answers = Replay(Answers(model))
 
     def run(self) -> Iterator[Progress]:
         """Iterate until all are done; every perturbation is up to date whenever this yields."""
@@ -296,23 +326,10 @@ class Crowd:
         owner = torch.repeat_interleave(at, torch.tensor(counts, device=rows.device))
         parts = zip(rows.split(self.batch_size), owner.split(self.batch_size), strict=True)
         with untouched(self.model), torch.enable_grad():
-            found = [self.change(self.x[r], self.y[r], self.delta[o])[0] for r, o in parts]
+            found = [self.changes(self.x[r], self.y[r], self.delta[o])[0] for r, o in parts]
         change = torch.cat(found)
         mean = torch.stack([part.mean(0) for part in change.split(counts)])
         self.delta[at] = self.universal.move(self.delta[at], mean)
-
-    def changes(self, x: Tensor, y: Tensor, perturbation: Tensor) -> tuple[Tensor]:
-        """What some images (B, C, H, W) say to their perturbations, (B, C, H, W)."""
-        point = perturb(x, perturbation).requires_grad_()
-        low = self.precision == torch.bfloat16
-        with torch.autocast(point.device.type, torch.bfloat16, enabled=low):
-            loss = self.universal.loss(self.model(point), y).sum()
-        (gradient,) = torch.autograd.grad(loss, point)
-        return (self.universal.changes(x, perturbation, torch.nan_to_num(gradient, 0.0, 0.0, 0.0)),)
-
-    def answers(self, x: Tensor, y: Tensor, perturbation: Tensor) -> tuple[Tensor]:
-        """Whether images (B, C, H, W) are classified correctly with their perturbations, (B,) bool."""
-        return (self.model(perturb(x, perturbation)).argmax(1) == y,)
 
     def choose(self, going: list[Job]) -> list[Tensor]:
         """For each perturbation the rows it looks at: the first of this iteration's draws that will do."""
@@ -356,5 +373,5 @@ class Crowd:
         owner = torch.repeat_interleave(torch.tensor([job.number for job in jobs]), torch.tensor(counts))
         parts = zip(rows.split(self.batch_size), owner.to(rows.device).split(self.batch_size), strict=True)
         with untouched(self.model):
-            right = [self.right(self.x[r], self.y[r], self.delta[o])[0] for r, o in parts]
+            right = [self.answers(self.x[r], self.y[r], self.delta[o])[0] for r, o in parts]
         return list(torch.cat(right).split(counts))

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Hashable
 
+import torch
 from torch import Tensor
 
 
@@ -24,5 +25,7 @@ class Derived:
         state = parameter.data_ptr(), parameter._version
         kept = self._kept.get(key)
         if kept is None or kept[0] != state:
-            kept = self._kept[key] = state, make()
+            # Also where the first to ask is in inference mode: its tensors would be of no use to others.
+            with torch.inference_mode(mode=False):
+                kept = self._kept[key] = state, make()
         return kept[1]

@@ -44,7 +44,9 @@ class PatchProduct(torch.autograd.Function):
             parts = (g @ bands).view(batch, height, width // tile, -1, rows, columns + tile - 1)
             g_x = add_up(parts, tile, ctx.width).to(bands.dtype)
         if patches:
-            g_bands, g_bias = g.T @ patches[0], g.view(-1, out).sum(0)
+            g_bands = g.T @ patches[0]
+        if ctx.needs_input_grad[2]:
+            g_bias = g.view(-1, out).sum(0)
         return g_x, g_bands, g_bias, None
 
 
@@ -93,8 +95,9 @@ def spread_out(weight: Tensor, tile: int) -> Tensor:
 
 def neighbours(width: int, columns: int) -> int:
     """How many places of a row of `width` are computed at once: about half a kernel, no rest (measured)."""
-    least = max(2, (columns - 1) // 2)
-    return next(tile for tile in range(min(least, width), width + 1) if width % tile == 0)
+    width = max(width, 1)  # an image smaller than the kernel has no places, as torch will say
+    least = min(max(2, (columns - 1) // 2), width)
+    return next(tile for tile in range(least, width + 1) if width % tile == 0)
 
 
 class PatchConv2d(nn.Conv2d):
@@ -110,7 +113,6 @@ class PatchConv2d(nn.Conv2d):
 
     def __init__(self, in_channels: int, out_channels: int, kernel_size: int) -> None:
         super().__init__(in_channels, out_channels, kernel_size)
-        self.side = kernel_size
         self._derived = Derived()
 
     def forward(self, input: Tensor) -> Tensor:
@@ -119,11 +121,12 @@ class PatchConv2d(nn.Conv2d):
         if torch.is_autocast_enabled(where):
             dtype = torch.get_autocast_dtype(where)
         assert self.bias is not None
-        tile = neighbours(input.shape[3] - self.side + 1, self.side)
+        rows, columns = self.kernel_size
+        tile = neighbours(input.shape[3] - columns + 1, columns)
         with torch.autocast(where, enabled=False):
             bands = self._derived.get(
                 self.weight, (tile, dtype), lambda: spread_out(self.weight.to(dtype), tile)
             )
-            size = (self.side, self.side, tile)
-            maps = cast(Tensor, PatchProduct.apply(input.to(dtype), bands, self.bias.to(dtype), size))
+            bias, size = self.bias.to(dtype), (rows, columns, tile)
+            maps = cast(Tensor, PatchProduct.apply(input.to(dtype), bands, bias, size))
         return maps.permute(0, 3, 1, 2)

@@ -6,10 +6,11 @@ import pytest
 import torch
 
 from core import data
-from core.attacks import ATTACKS, UNIVERSAL, GradientAttack, predict
+from core.attacks import ATTACKS, PGD, UNIVERSAL, GradientAttack, predict
 from core.geometry import norms
 from core.models import MODELS, build
 from core.models.routing import RouteByAgreement, Routing
+from core.replay import record
 from core.runtime import configure
 from core.training import Recipe, train
 from tests.core.attacks.test_contract import small
@@ -35,6 +36,47 @@ def test_an_attack_ends_where_it_ends_on_the_cpu(kind, tiny, images, labels):
     assert there.x_adv.is_cuda
     assert torch.equal(there.success.cpu(), here.success)
     assert torch.allclose(there.x_adv.cpu(), here.x_adv, atol=1e-4)
+
+
+@pytest.fixture
+def recorded(monkeypatch) -> list[bool]:
+    """Whether each attempt to record came to its end."""
+    tried: list[bool] = []
+
+    def watched(function, inputs):
+        tried.append(False)
+        recording = record(function, inputs)
+        tried[-1] = True
+        return recording
+
+    monkeypatch.setattr("core.replay.record", watched)
+    return tried
+
+
+@pytest.mark.parametrize("kind", [kind for kind in ALL if not kind.id.endswith("fgsm")])
+def test_an_attack_is_recorded(kind, tiny, images, labels, recorded):
+    small(kind)(tiny.cuda(), images.cuda(), labels.cuda(), precision=torch.bfloat16)
+    assert recorded
+    assert all(recorded)
+
+
+class Looking(torch.nn.Module):
+    """A classifier that looks at values on its way."""
+
+    def __init__(self, inner):
+        super().__init__()
+        self.inner = inner
+
+    def forward(self, x):
+        return self.inner(x) * (2.0 if x.max().item() > 0.5 else 1.0)
+
+
+def test_what_cannot_be_recorded_is_attacked_all_the_same(tiny, images, labels, recorded):
+    here = small(PGD)(Looking(tiny), images, labels, precision=torch.float32)
+    there = small(PGD)(Looking(tiny.cuda()), images.cuda(), labels.cuda(), precision=torch.float32)
+    assert torch.allclose(there.x_adv.cpu(), here.x_adv, atol=1e-4)
+    assert recorded == [False]
+    torch.cuda.empty_cache()
 
 
 @pytest.mark.parametrize("precision", PRECISIONS.values(), ids=PRECISIONS)

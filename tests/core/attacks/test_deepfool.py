@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from core.attacks import DeepFool
 from core.geometry import norms
+from core.models import build
 
 PLAIN = DeepFool(steps=50, max_step=float("inf"), overshoot=0.02)
 SHORT = DeepFool(steps=400, max_step=0.02)
@@ -179,3 +180,14 @@ def test_no_step_is_longer_than_it_may_be(digits):
 def test_bad_fields_are_named(fields, message: str, tiny, images, labels):
     with pytest.raises(ValueError, match=message):
         DeepFool(**fields)(tiny, images, labels)
+
+
+@pytest.mark.parametrize("name", ["capsnet", "cnn_cr", "michels_convnet"])
+def test_nothing_to_do_is_an_answer(name):
+    """A network that cannot take an empty batch is not given one."""
+    model = build(name, (1, 28, 28)).eval()
+    x = torch.rand(2, 1, 28, 28, generator=torch.Generator().manual_seed(0))
+    result = DeepFool(steps=5)(model, x, (model(x).argmax(1) + 1) % 10)
+    assert result.already.all()
+    assert torch.equal(result.x_adv, x)
+    assert result.queries.tolist() == [0, 0]
