@@ -8,11 +8,13 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, cast
+from typing import Any, Self, cast
 
 import numpy as np
 import torch
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 Function = Callable[..., tuple[Tensor, ...]]
 
@@ -22,6 +24,21 @@ CALLS = 2
 """Calls for a number of rows before it is recorded: recording takes as long as three."""
 FREE = 0.25
 """Share of a device's memory below which what earlier recordings had is given back first."""
+
+_aten = torch.ops.aten
+WAITING = frozenset(
+    (
+        _aten._local_scalar_dense.default,
+        _aten.equal.default,
+        _aten.is_nonzero.default,
+        _aten.masked_select.default,
+        _aten.nonzero.default,
+        _aten._unique2.default,
+    )
+)
+"""Operations that hand values, or a shape that depends on them, to the host."""
+BY_PLACE = frozenset((_aten.index.Tensor, _aten.index_put.default, _aten.index_put_.default))
+"""Operations that do so when a place is given as true or false."""
 
 
 class Replay:
@@ -117,7 +134,7 @@ def record(function: Function, inputs: tuple[Tensor, ...]) -> Recording:
             with torch.cuda.stream(side):
                 # Workspaces, and tensors that are made once and kept, must not lie in the graph's own memory.
                 # And what cannot be recorded must say so now: one that breaks off leaves memory behind.
-                with _on_the_device_alone():
+                with OnTheDevice():
                     function(*own)
                 graph.capture_begin(capture_error_mode="thread_local")
                 try:
@@ -135,17 +152,32 @@ def _stream(where: torch.device) -> torch.cuda.Stream:
     return torch.cuda.Stream(where)
 
 
-@contextmanager
-def _on_the_device_alone() -> Generator[None]:
-    """Raises: RuntimeError: when what is done inside waits for the device or draws numbers on the host."""
-    before, mode = host_randomness(), torch.cuda.get_sync_debug_mode()
-    torch.cuda.set_sync_debug_mode("error")
-    try:
-        yield
-    finally:
-        torch.cuda.set_sync_debug_mode(mode)
-    if host_randomness() != before:
-        raise RuntimeError("expected no random numbers of the host's, which a replay would not draw again")
+class OnTheDevice(TorchDispatchMode):
+    """Refuses what no recording can hold: to wait for values, or to copy from one device to another.
+
+    Raises: RuntimeError: from the operation that would; and at the end, when random numbers were drawn from
+        a generator of the host's, which a replay would not draw again.
+    """
+
+    def __enter__(self) -> Self:
+        self.before = host_randomness()
+        return super().__enter__()
+
+    def __exit__(self, *failure: Any) -> None:
+        super().__exit__(*failure)
+        if failure[0] is None and host_randomness() != self.before:
+            raise RuntimeError("expected an iteration without random numbers of the host's")
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Do the operation, unless it looks at values or joins devices."""
+        found = func(*args, **(kwargs or {}))
+        tensors = [leaf for leaf in tree_leaves((args, kwargs, found)) if isinstance(leaf, Tensor)]
+        places = tree_leaves(args[1]) if func in BY_PLACE else []
+        looks = func in WAITING or any(place.dtype == torch.bool for place in places if place is not None)
+        # A number may come from the host, as an argument of what is launched.
+        if looks or len({tensor.device for tensor in tensors if tensor.ndim}) > 1:
+            raise RuntimeError(f"expected an iteration that stays on the device, got {func}")
+        return found
 
 
 def host_randomness() -> tuple[Any, ...]:

@@ -5,9 +5,11 @@ import random
 import numpy as np
 import pytest
 import torch
+from torch.nn import functional as F
 
 from core.attacks import ATTACKS, UNIVERSAL
-from core.replay import Recording, Replay, host_randomness
+from core.models import MODELS, build
+from core.replay import OnTheDevice, Recording, Replay, host_randomness
 from tests.core.attacks.test_contract import small
 
 ALL = [pytest.param(kind, id=name) for name, kind in ATTACKS.items()]
@@ -99,6 +101,42 @@ def test_numbers_drawn_on_the_host_are_noticed(draw):
     assert host_randomness() == before
     draw()
     assert host_randomness() != before
+
+
+@pytest.mark.parametrize(
+    "look",
+    [
+        lambda x: x * x.max().item(),
+        lambda x: x if bool(x[0, 0] > 0) else -x,
+        lambda x: x[x[:, 0] > 0.5],
+        lambda x: x.index_put((x > 0.5,), torch.tensor(0.0)),
+        lambda x: x + torch.nonzero(x).sum(),
+        lambda x: x.to("meta"),
+        lambda x: x + 0 * random.random(),
+        lambda x: x + torch.rand(3),
+    ],
+)
+def test_what_no_recording_can_hold_is_refused(look):
+    x = torch.rand(4, 3)
+    with pytest.raises(RuntimeError, match="expected an iteration"), OnTheDevice():
+        look(x)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_what_an_attack_does_is_not_refused(name, monkeypatch):
+    # On a CPU, and only there, torch's own looks at the values to check them.
+    one_hot = "torch.nn.functional.one_hot"
+    monkeypatch.setattr(one_hot, lambda label, count: (label.unsqueeze(1) == torch.arange(count)).long())
+    shape = (3, 32, 32) if name in ("capsnet_deeper", "capsnet_all", "deepcaps") else (1, 28, 28)
+    model = build(name, shape).eval().requires_grad_(False)
+    point, y = torch.rand(2, *shape).requires_grad_(), torch.tensor([1, 2])
+    with OnTheDevice(), torch.autocast("cpu", torch.bfloat16):
+        loss = F.cross_entropy(model(point), y)
+        if hasattr(model, "reconstruct"):
+            loss = loss + (model.reconstruct(point) - point).square().sum()
+        (gradient,) = torch.autograd.grad(loss, point)
+        kept = gradient[torch.arange(2), 0] * 0.5
+    assert kept.shape == (2, *shape[1:])
 
 
 @pytest.mark.parametrize("targeted", [False, True], ids=["untargeted", "targeted"])
