@@ -15,7 +15,6 @@ from benchmarks.measure import seconds
 from core.attacks.base import Problem
 from core.attacks.gradient import classification, reconstruction
 from core.models import build
-from core.models.reconstructing import GREY_SIZES
 from core.runtime import device, gradient_precision
 from core.training import Recipe, losses
 
@@ -125,7 +124,7 @@ def floors(ceilings: dict[str, float], repeats: int = 15) -> list[Floor]:
     ):
         model = build("capsnet", (1, 28, 28)).to(device()).train(not frozen).requires_grad_(not frozen)
         model.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue] - torch's own
-        formula = plain.PlainCapsNet((1, 28, 28), 10, GREY_SIZES["compact"]).to(device())
+        formula = plain.library_layers(model, "compact")
         formula.train(not frozen).requires_grad_(not frozen)
         plainly = make(formula, count, False)
         with FlopCounterMode(display=False) as counter:

@@ -14,7 +14,6 @@ from benchmarks.measure import Row, peak_bytes, race, seconds
 from core.attacks import PGD, ReconstructivePGD
 from core.data import Split
 from core.models import TITLES, build
-from core.models.reconstructing import GREY_SIZES
 from core.models.routing import Routing
 from core.runtime import device
 from core.training import Recipe, train
@@ -123,8 +122,7 @@ def reconstructive(scale: Scale) -> Iterator[Row]:
 def plain_networks() -> dict[str, Any]:
     """The compact CapsNet for the plain loops, by name: on our layers, and on the library's."""
     ours = network("capsnet", "compact", frozen=False)
-    layers = plain.PlainCapsNet((1, 28, 28), 10, GREY_SIZES["compact"]).to(device())
-    return {"float32": ours, "plain layers, float32": layers}
+    return {"float32": ours, "plain layers, float32": plain.library_layers(ours, "compact")}
 
 
 def live(scale: Scale) -> Iterator[Row]:

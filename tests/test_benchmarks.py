@@ -14,7 +14,6 @@ from benchmarks import plain
 from benchmarks.measure import Row, peak_bytes, race
 from core.attacks import BIM, AveragedUniversal, ReconstructiveBIM
 from core.models import build
-from core.models.reconstructing import GREY_SIZES
 from core.models.routing import Routing
 
 ROOT = Path(__file__).parents[1]
@@ -102,7 +101,6 @@ def test_the_plain_routing_is_the_routing():
 
 def test_the_plain_capsnet_is_the_capsnet():
     model = build("capsnet", (1, 28, 28), seed=3)
-    plainly = plain.PlainCapsNet((1, 28, 28), 10, GREY_SIZES["compact"])
-    plainly.load_state_dict(model.state_dict())
+    plainly = plain.library_layers(model, "compact")
     x = torch.rand(2, 1, 28, 28, generator=torch.Generator().manual_seed(0))
     assert torch.allclose(plainly(x), model(x), atol=1e-4)

@@ -16,7 +16,7 @@ from app.ui.columns import columns
 from app.ui.images import png
 from app.ui.saving import offer_chart
 from app.ui.scene import Scene
-from app.ui.universal_one import STRENGTH, perturbation_picture
+from app.ui.universal_one import choose_strength, perturbation_picture
 from app.ui.verdict import Verdict
 from app.universal import part_name
 from core.attacks import perturb
@@ -41,18 +41,7 @@ def show_universal(found: Bundle, scene: Scene, dataset: Dataset, image: int) ->
     with st.container(horizontal=True, gap="medium", vertical_alignment="bottom"):
         maker, artifact = choose_maker(found, scene.model, makers)
         number = choose_number(artifact)
-        url.check_number("strength", 0, STRENGTH, "Strength")
-        strength = st.slider(
-            "Strength",
-            0.0,
-            STRENGTH,
-            1.0,
-            step=0.05,
-            key="strength",
-            bind="query-params",
-            help="1 is as it was found; 0 is the image as it is.",
-            width=280,
-        )
+        strength = choose_strength("1 is as it was found; 0 is the image as it is.")
     t = artifact.tensors
     delta = t["perturbation"][number].float() / LEVELS
     x, label = dataset.test.x(image), int(dataset.test.labels[image])

@@ -89,6 +89,22 @@ def choose_one(every: Universals, rows: Tensor) -> int:
     )
 
 
+def choose_strength(help: str) -> float:
+    """How much of a perturbation is added."""
+    url.check_number("strength", 0, STRENGTH, "Strength")
+    return st.slider(
+        "Strength",
+        0.0,
+        STRENGTH,
+        1.0,
+        step=0.05,
+        key="strength",
+        bind="query-params",
+        width=330,
+        help=help,
+    )
+
+
 def show_one(page: Opened, every: Universals, rows: Tensor, row: int) -> None:
     """One perturbation: large, whom it fools, what lies nearest."""
     left, middle, right = columns([2, 3, 4], "one", least=12)
@@ -124,7 +140,6 @@ def show_effect(page: Opened, every: Universals, row: int) -> None:
     readers = [name for name in every.readers if f"{name}/weights" in page.bundle]
     url.check_choice("eye", [TITLES[name] for name in readers], "Read by")
     url.keep_possible("eye", readers)
-    url.check_number("strength", 0, STRENGTH, "Strength")
     url.check_choice("images", [str(count) for count in IMAGES], "Images")
     with st.container(horizontal=True, gap="medium", vertical_alignment="bottom"):
         reader = st.selectbox(
@@ -136,17 +151,7 @@ def show_effect(page: Opened, every: Universals, row: int) -> None:
             bind="query-params",
             width=190,
         )
-        strength = st.slider(
-            "Strength",
-            0.0,
-            STRENGTH,
-            1.0,
-            step=0.05,
-            key="strength",
-            bind="query-params",
-            width=330,
-            help="1 is as it was made. The images are changed and read anew at every move.",
-        )
+        strength = choose_strength("1 is as it was made. The images are changed and read anew at every move.")
         count = st.selectbox("Images", IMAGES, key="images", bind="query-params", width=100)
         only = choose_class("Class", "of_class", page.spec.classes)
     url.show_corrections()

@@ -211,7 +211,7 @@ class Descent:
         w = w.detach().requires_grad_()
         x_adv = to_box(w)
         with torch.autocast(w.device.type, torch.bfloat16, enabled=self.precision == torch.bfloat16):
-            (short,) = Shortfall(self.model, self.targeted)(x_adv, pivot, kappa)
+            short = shortfall(self.model(x_adv).float(), pivot, self.targeted, kappa)
         squared = (x_adv - x).square().flatten(1).sum(1)
         loss = squared + c * short.clamp(min=0)
         (gradient,) = torch.autograd.grad(loss.sum(), w)
