@@ -6,6 +6,8 @@ PORT ?= 8501
 PYTEST ?=
 # What the benchmarks are to be told, for example BENCH=--quick.
 BENCH ?=
+# What `make avx2` runs: whatever depends on how fast the machine is.
+ORDINARY := tests/e2e tests/core/test_runtime.py tests/core/test_training.py tests/core/attacks tests/test_benchmarks.py
 # Where another build of PyTorch than the package index's comes from, see "CUDA" in the README.
 TORCH_INDEX ?=
 
@@ -20,12 +22,13 @@ STAMP_RUN := $(VENV)/.requirements
 STAMP_TEST := $(VENV)/.requirements-dev
 STAMP_BENCH := $(VENV_BENCH)/.requirements
 
-.PHONY: help run install test bench check format versions clean
+.PHONY: help run install test avx2 bench check format versions clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make run       start the app at http://localhost:$(PORT); installs what it needs first"
 	@echo "make test      run all checks and tests; installs what they need first"
+	@echo "make avx2      run the tests of speed and of training as on a processor without matrix units"
 	@echo "make bench     time Capsight beside its peers, in an environment of its own; wants an idle machine"
 	@echo "make install   prepare .venv alone"
 	@echo "make check     lint, types and import rules"
@@ -45,6 +48,10 @@ install: $(STAMP_RUN)
 test: check
 	@echo "== Tests"
 	@$(BIN)/python -m pytest $(PYTEST)
+
+avx2: $(STAMP_TEST)
+	@echo "== Tests, computing as on a processor without matrix units"
+	@ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2 $(BIN)/python -m pytest $(or $(PYTEST),$(ORDINARY))
 
 bench: $(STAMP_BENCH)
 	@echo "== Benchmarks"

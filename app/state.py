@@ -12,6 +12,7 @@ from app import url
 from core import data, models
 from core.data import SPECS, DataError, Dataset
 from core.models.packing import unpack
+from core.models.routing_kernel import prepare_in_background
 from core.runtime import configure, device
 from precompute.store import BEST_FIRST, Bundle, Store, default_url
 
@@ -170,7 +171,7 @@ def _bundles(location: str) -> list[Bundle]:
     return _store(location).bundles()
 
 
-@st.cache_resource(max_entries=12, show_spinner="Loading the model; the first one ever takes some seconds")
+@st.cache_resource(max_entries=12, show_spinner="Loading the network")
 def _model(location: str, dataset: str, name: str, key: str, where: str) -> nn.Module:
     weights = _store(location).load(key)
     spec = SPECS[dataset]
@@ -178,7 +179,9 @@ def _model(location: str, dataset: str, name: str, key: str, where: str) -> nn.M
     # Results are computed with exactly the weights that ship.
     network.load_state_dict(unpack(weights.tensors))
     network.to(where).eval().requires_grad_(False)
-    # The first gradient of all compiles routing, better here than in the middle of an attack.
+    # The first gradient of all prepares what torch computes with, better here than within an attack.
+    if where == "cpu":
+        prepare_in_background()
     x = torch.zeros(1, *spec.shape, device=where, requires_grad=True)
     torch.autograd.grad(network(x).sum(), x)
     return network

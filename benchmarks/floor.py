@@ -15,7 +15,7 @@ from benchmarks.measure import seconds
 from core.attacks.base import Problem
 from core.attacks.gradient import classification, reconstruction
 from core.models import build
-from core.runtime import device, gradient_precision
+from core.runtime import computing_in, device, dtype_name, network_precision
 from core.training import Recipe, losses
 
 LISTED = 8
@@ -55,7 +55,7 @@ def images(count: int) -> tuple[Tensor, Tensor]:
     return x.to(device()), torch.arange(count, device=device()) % 10
 
 
-def step(model: Any, count: int, half: bool) -> Callable[[], object]:
+def step(model: Any, count: int, precision: torch.dtype) -> Callable[[], object]:
     """Both gradients of one R-PGD iteration on some images."""
     x, y = images(count)
     problem = Problem.check(x, y, (y + 1) % 10, None)
@@ -63,20 +63,20 @@ def step(model: Any, count: int, half: bool) -> Callable[[], object]:
     def call() -> None:
         for loss in (classification, reconstruction):
             point = x.detach().requires_grad_() * 1  # no leaf: those cannot be counted through
-            with torch.autocast(x.device.type, torch.bfloat16, enabled=half):
+            with computing_in(precision, x.device):
                 value = loss(model, point, problem).sum()
             torch.autograd.grad(value, point)
 
     return call
 
 
-def training(model: nn.Module, count: int, half: bool) -> Callable[[], object]:
+def training(model: nn.Module, count: int, precision: torch.dtype) -> Callable[[], object]:
     """Loss and gradients of one training step."""
     x, y = images(count)
-    recipe = Recipe(precision="bfloat16" if half else "float32")
+    recipe = Recipe()
 
     def call() -> None:
-        classified, error = losses(model, x, y, recipe)
+        classified, error = losses(model, x, y, recipe, precision)
         model.zero_grad()
         (classified + error).backward()  # pyright: ignore[reportUnknownMemberType]
 
@@ -113,9 +113,8 @@ def floors(ceilings: dict[str, float], repeats: int = 15) -> list[Floor]:
     Args:
         ceilings: As `measure.ceilings` gives them.
     """
-    half = gradient_precision(device()) == torch.bfloat16
-    width = 2 if half else 4
-    peak = ceilings["bfloat16 GFLOP/s" if half else "float32 GFLOP/s"]
+    precision = network_precision(device())
+    peak = ceilings[f"{dtype_name(precision)} GFLOP/s"]
     found: list[Floor] = []
     for name, make, count, frozen in (
         ("R-PGD step, 9 images", step, 9, True),
@@ -126,13 +125,13 @@ def floors(ceilings: dict[str, float], repeats: int = 15) -> list[Floor]:
         model.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue] - torch's own
         formula = plain.library_layers(model, "compact")
         formula.train(not frozen).requires_grad_(not frozen)
-        plainly = make(formula, count, False)
+        plainly = make(formula, count, torch.float32)
         with FlopCounterMode(display=False) as counter:
             plainly()
         gflop = counter.get_total_flops() / 1e9
         weights = sum(p.numel() for p in model.parameters())
-        megabytes = width * (weights + 2 * saved_bytes(plainly) / 4) / 1e6
-        ours = make(model, count, half)
+        megabytes = precision.itemsize * (weights + 2 * saved_bytes(plainly) / 4) / 1e6
+        ours = make(model, count, precision)
         ours()
         milliseconds = 1e3 * statistics.median(seconds(ours) for _ in range(repeats))
         compute, memory = 1e3 * gflop / peak, megabytes / ceilings["copy GB/s"]

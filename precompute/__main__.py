@@ -81,6 +81,7 @@ def build(
     from precompute.display import Display
     from precompute.engine import run
     from precompute.graph import keys_by_name
+    from precompute.stopping import stoppable
 
     if workers and scheduler:
         _stop("expected --workers or --scheduler, got both; a scheduler has workers of its own", 2)
@@ -93,7 +94,10 @@ def build(
         names = pipeline.shipped_names(dataset, profile)
         steps = [step for step in steps if step.name in names]
     try:
-        with Display(Console(stderr=True), f"{dataset} {profile}") as display:
+        with (
+            stoppable(lambda sentence: typer.echo(sentence, err=True)),
+            Display(Console(stderr=True), f"{dataset} {profile}") as display,
+        ):
             report = run(
                 steps,
                 destination,

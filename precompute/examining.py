@@ -5,7 +5,7 @@ from typing import Any
 from core import data
 from core.detectors import ReconstructionDetector
 from core.health import CHECKS, Bench, Check, Clean
-from core.runtime import describe, device, gradient_precision
+from core.runtime import describe, device, dtype_name, network_precision
 from core.selection import select
 from precompute.artifact import Artifact
 from precompute.loading import load_model
@@ -51,6 +51,6 @@ def examine(params: dict[str, Any], inputs: dict[str, Artifact], job: Job) -> Ou
         "rows": params["rows"],
         "seed": params["seed"],
         "device": describe(where),
-        "gradients": str(gradient_precision(where)).removeprefix("torch."),
+        "gradients": dtype_name(network_precision(where)),
     }
     return Outcome(facts=facts)

@@ -32,7 +32,7 @@ from torch import Tensor
 from core import data
 from core.attacks import ATTACKS, Progress, predict
 from core.geometry import norms
-from core.runtime import describe, device, gradient_precision
+from core.runtime import describe, device, dtype_name, network_precision
 from core.selection import Rows, select
 from precompute.artifact import Artifact
 from precompute.loading import load_network
@@ -83,7 +83,7 @@ def adversarial(params: dict[str, Any], inputs: dict[str, Artifact], job: Job) -
     facts = {
         **{name: params[name] for name in ("attack", "fields", "rows", "seed")},
         "device": describe(where),
-        "gradients": str(gradient_precision(where)).removeprefix("torch."),
+        "gradients": dtype_name(network_precision(where)),
     }
     return Outcome(tensors | rows.tensors(), facts=facts)
 

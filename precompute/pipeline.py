@@ -17,6 +17,7 @@ from precompute.profiles import (
     PROFILES,
     ROBUST,
     UNDEFENDED,
+    WALKTHROUGH,
     Profile,
     profile_of,
     recipe,
@@ -101,6 +102,9 @@ def model_steps(dataset: str, model: str, profile: Profile, digests: dict[str, s
         found.append(step(f"{model}/matrix", "excerpt", {"images": profile.kept}, {"whole": whole}, {}))
     looked_at = {"weights": weights, "matrix": whole}
     found.append(step(f"{model}/reconstructions", "reconstructions", common, looked_at, digests))
+    if shown := WALKTHROUGH.get((dataset, model)):
+        given = {"weights": weights, "sweep": beta["targeted"]}
+        found.append(step(f"{model}/walkthrough", "walkthrough", {**common, **shown}, given, digests))
     defended, through = BLACK_BOX.get(dataset, ((), ()))
     through = through if model in defended else ()
     found += [substitute] if through else []
@@ -253,7 +257,7 @@ def shipped_names(dataset: str, profile: str) -> list[str]:
         for s in experiment(dataset, profile)
         if s.function != "judge" and not s.name.endswith(("/substitute", f"/{WHOLE}")) and not stays(s.name)
     ]
-    return [s.name for s in found if pictures or s.function != "reconstructions"]
+    return [s.name for s in found if pictures or s.function not in ("reconstructions", "walkthrough")]
 
 
 def bundle_facts(dataset: str, profile: str) -> dict[str, Any]:

@@ -29,6 +29,17 @@ CORRUPTED = ("mnist",)
 """Data sets whose test images are corrupted too: that of Table 2."""
 EXAMPLES = {"mnist": ("pgd",), "svhn": ("cw",)}
 """Attacks of which one image of each class is kept to be looked at, by data set. Source: qin2020, Fig. 10."""
+WALKTHROUGH: Mapping[tuple[str, str], Mapping[str, Any]] = {
+    ("digits", "capsnet"): {
+        "source": 3,
+        "target": 8,
+        "attack": "r-pgd",
+        "fields": {"epsilon": 0.3, "step_size": 0.02, "steps": 40},
+        "betas": [1.0],  # with which R-PGD is PGD; the sweep's best comes after it
+        "seed": 0,
+    }
+}
+"""What the first page shows, by data set and model; few iterations, as it attacks again in the same way."""
 JUDGES = {
     "convnet": ("convnet", False),
     "residual": ("residual", False),

@@ -15,7 +15,7 @@ from core.images import LEVELS, from_uint8, to_uint8
 from core.metrics import rate, succeeded, success_rate, undetected_rate
 from core.models import ReconstructingNet, build
 from core.models.packing import pack
-from core.runtime import configure, describe, device, gradient_precision
+from core.runtime import configure, describe, device, dtype_name, network_precision
 from core.selection import Rows, select
 from core.training import Adversary, Recipe, train
 from precompute.artifact import Artifact
@@ -26,6 +26,7 @@ from precompute.michels2019_tables import michels2019_results
 from precompute.minimum import adversarial, minimum, transfer
 from precompute.readings import readings
 from precompute.universal import universal, universal_transfer
+from precompute.walkthrough import walkthrough
 from precompute.work import Job, Outcome, StepFunction
 
 SHARD = 50
@@ -38,7 +39,7 @@ def weights(params: dict[str, Any], inputs: dict[str, Artifact], job: Job) -> Ou
     """Train one model; its weights leave packed, and everything else is computed with exactly those."""
     configure()
     dataset = data.load(params["dataset"])
-    recipe = Recipe(**params["recipe"])
+    recipe = Recipe.read(params["recipe"])
     adversary = Adversary(**params["adversary"]) if "adversary" in params else None
     model = build(params["model"], dataset.spec.shape, size=params["size"], seed=recipe.seed)
     history = train(
@@ -59,6 +60,7 @@ def weights(params: dict[str, Any], inputs: dict[str, Artifact], job: Job) -> Ou
         "history": history.epochs,
         "seconds": sum(epoch["seconds"] for epoch in history.epochs),
         "device": describe(device()),
+        "precision": ", ".join(history.precisions),
     }
     return Outcome(pack(model.cpu().state_dict(), params.get("bits")), facts=facts)
 
@@ -233,7 +235,7 @@ def attacked(params: dict[str, Any], inputs: dict[str, Artifact], job: Job) -> O
         "rows": params["rows"],
         "seed": params["seed"],
         "device": describe(device()),
-        "gradients": str(gradient_precision(device())).removeprefix("torch."),
+        "gradients": dtype_name(network_precision(device())),
     }
     return Outcome(tensors | rows.tensors(), facts=facts)
 
@@ -313,7 +315,7 @@ def sweep(params: dict[str, Any], inputs: dict[str, Artifact], job: Job) -> Outc
         "rows": params["rows"],
         "seed": params["seed"],
         "device": describe(device()),
-        "gradients": str(gradient_precision(device())).removeprefix("torch."),
+        "gradients": dtype_name(network_precision(device())),
     }
     return Outcome(tensors | rows.tensors(), facts=facts)
 
@@ -375,6 +377,7 @@ STEPS = {
     "corrupted": StepFunction(corrupted, 1, gpu=True),
     "health": StepFunction(health, 1, gpu=True),
     "reconstructions": StepFunction(reconstructions, 1),
+    "walkthrough": StepFunction(walkthrough, 1, gpu=True),
     "judge": StepFunction(judge, 1, gpu=True),
     "similarity": StepFunction(similarity, 1),
     "judged": StepFunction(judged, 1),

@@ -29,7 +29,7 @@ from torch import Tensor
 from core import data
 from core.attacks import AveragedUniversal, predict
 from core.images import LEVELS
-from core.runtime import describe, device, gradient_precision
+from core.runtime import describe, device, dtype_name, network_precision
 from core.selection import select
 from core.transfer import universal_effect
 from precompute.artifact import Artifact
@@ -92,7 +92,7 @@ def universal(params: dict[str, Any], inputs: dict[str, Artifact], job: Job) -> 
         **{name: params[name] for name in ("fields", "parts", "per_part", "seed")},
         "part_images": min(len(test) // params["parts"], params["part_images"] or len(test)),
         "device": describe(where),
-        "gradients": str(gradient_precision(where)).removeprefix("torch."),
+        "gradients": dtype_name(network_precision(where)),
     }
     return Outcome(tensors, facts=facts)
 

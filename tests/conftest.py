@@ -1,3 +1,5 @@
+import core  # noqa: F401, I001 - before torch, see there
+
 import pytest
 import torch
 from torch import Tensor, nn

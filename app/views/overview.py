@@ -1,27 +1,26 @@
 """What this is, in one screen, and where to go."""
 
 from pathlib import Path
+from typing import Any
 
 import streamlit as st
 import torch
+from torch import Tensor
 
 from app import state
 from app.live import observe
 from app.ui import explain, notices
-from app.ui.choices import best_beta
 from app.ui.explain import Example
 from app.ui.images import png
-from app.ui.picker import default_image
 from app.ui.status import status_line
 from app.ui.verdict import Verdict
-from core.attacks import ReconstructivePGD
+from core import data
+from core.attacks import ATTACKS
+from core.images import from_uint8, to_uint8
 from core.metrics import threshold_at
-from precompute.store import Bundle
+from precompute.store import Artifact, Bundle
 
 DATASET, MODEL = "digits", "capsnet"
-SOURCE, TARGET = 3, 8
-# Fewer and longer iterations than the live page takes: the figure should be there at once.
-STEPS, STEP_SIZE = 40, 0.02
 TEXT = Path(__file__).parents[2] / "assets" / "texts" / "overview.md"
 # Rows of pages, as the menu orders them, with their icons and what each is for.
 LINKS = (
@@ -40,6 +39,12 @@ LINKS = (
         ("papers", "menu_book", "Published tables and figures beside ours."),
     ),
 )
+# Of the walkthrough's images: R-PGD with beta 1 is PGD.
+NAMES = (
+    ("Untouched", "as it was written"),
+    ("Attacked", "PGD: fool the network"),
+    ("Attacked again", "R-PGD: fool the detector, too"),
+)
 
 
 def main() -> None:
@@ -50,66 +55,90 @@ def main() -> None:
         if st.button("Attack a digit", icon=":material/bolt:", type="primary", key="start"):
             st.switch_page("views/live_attack.py")
     found = state.bundle(DATASET)
-    with figure:
-        if found is None or MODEL not in state.model_names(found):
+    stored = found.get(f"{MODEL}/walkthrough") if found else None
+    place = figure.empty()
+    if found is None or stored is None:
+        with figure:
             notices.missing_bundle(DATASET)
-        else:
-            show_figure(found)
+    else:
+        show(place, found, stored, stored.tensors)
     st.space("small")
     for links in LINKS:
-        for place, (page, icon, about) in zip(st.columns(len(links)), links, strict=True):
-            with place.container(border=True, height="stretch", gap="xxsmall"):
+        for column, (page, icon, about) in zip(st.columns(len(links)), links, strict=True):
+            with column.container(border=True, height="stretch", gap="xxsmall"):
                 st.page_link(f"views/{page}.py", icon=f":material/{icon}:")
                 st.caption(about)
-    if found is not None:
-        status_line("Digits", "CapsNet", f"{STEPS} iterations", live=True, n=2, profile=found.profile)
+    if found is None or stored is None:
+        return
+    foot = st.empty()
+    facts = stored.facts
+    about = ("Digits", "CapsNet", f"{facts['fields']['steps']} iterations")
+    with foot:
+        status_line(*about, live=False, n=len(facts["betas"]), profile=found.profile)
+    # What is stored is on the screen by now; computing it anew takes the place of that when it is done.
+    if live := attacked(found.names[f"{MODEL}/weights"], facts):
+        show(place, found, stored, live)
+        with foot:
+            status_line(*about, live=True, n=len(facts["betas"]), profile=found.profile)
 
 
-def show_figure(found: Bundle) -> None:
+def show(place: Any, found: Bundle, stored: Artifact, seen: dict[str, Tensor]) -> None:
+    """Draw the figure of three images as the network and the detector see them.
+
+    Args:
+        seen: `image`, `reconstruction`, `prediction` and `distance`, as the walkthrough stores them.
+    """
     clean = found.load(f"{MODEL}/clean", only=("validation_distance",)).tensors["validation_distance"]
-    with st.spinner("Attacking an image"):
-        examples = attacked(
-            found.names[f"{MODEL}/weights"], threshold_at(clean), best_beta(found, MODEL) or 0.5
-        )
-    st.html(explain.figure(examples, clean))
-
-
-@st.cache_data(max_entries=4, show_spinner=False)
-def attacked(_weights: str, threshold: float, beta: float) -> list[Example]:
-    """The same image clean, attacked with PGD, and attacked with R-PGD: with beta = 1 these two are one."""
-    dataset, network = state.dataset(DATASET), state.model(DATASET, MODEL)
-    if dataset is None:
-        return []
-    image = default_image(dataset, SOURCE)
-    where = state.device()
-    x, y = dataset.test.x([image, image]).to(where), dataset.test.labels[[image, image]].to(where)
-    attack = ReconstructivePGD(dataset.spec.epsilon, STEP_SIZE, STEPS, beta=torch.tensor([1.0, beta]))
-    with state.accelerator():
-        result = attack(network, x, y, target=TARGET, index=torch.tensor([image, image]))
-        frame = observe(network, torch.cat([x[:1], result.x_adv]))
-    names = (
-        ("Untouched", "as it was written"),
-        ("Attacked", "PGD: fool the network"),
-        ("Attacked again", "R-PGD: fool the detector, too"),
-    )
-    return [
+    threshold, classes = threshold_at(clean), data.spec(DATASET).classes
+    examples = [
         Example(
             name,
             about,
-            png(frame.x[row]),
-            png(frame.reconstruction[row]),
+            png(seen["image"][row]),
+            png(seen["reconstruction"][row]),
             Verdict(
-                int(frame.prediction[row]),
-                SOURCE,
-                TARGET,
-                float(frame.distance[row]),
+                int(seen["prediction"][row]),
+                stored.facts["source"],
+                stored.facts["target"],
+                float(seen["distance"][row]),
                 threshold,
-                dataset.spec.classes,
+                classes,
             ),
             clean=row == 0,
         )
-        for row, (name, about) in enumerate(names)
+        for row, (name, about) in enumerate(NAMES)
     ]
+    place.html(explain.figure(examples, clean))
+
+
+@st.cache_data(max_entries=4, show_spinner=False)
+def attacked(
+    weights: str,  # noqa: ARG001 - for the cache
+    facts: dict[str, Any],
+) -> dict[str, Tensor]:
+    """The stored walkthrough's image, attacked anew; empty where there are no images.
+
+    Args:
+        weights: Key of the network's: what is computed once holds for these.
+        facts: The walkthrough's.
+    """
+    dataset = state.dataset(DATASET)
+    if dataset is None:
+        return {}
+    network, where = state.model(DATASET, MODEL), state.device()
+    index = torch.full((len(facts["betas"]),), facts["index"])
+    x, y = dataset.test.x(index).to(where), dataset.test.labels[index].to(where)
+    attack = ATTACKS[facts["attack"]](**facts["fields"] | {"beta": torch.tensor(facts["betas"])})
+    with state.accelerator():
+        result = attack(network, x, y, target=facts["target"], index=index, seed=facts["seed"])
+        images = to_uint8(torch.cat([x[:1], result.x_adv]).cpu())
+        frame = observe(network, from_uint8(images).to(where))
+    return {
+        "image": images,
+        "reconstruction": to_uint8(frame.reconstruction),
+        "prediction": frame.prediction,
+        "distance": frame.distance,
+    }
 
 
 with notices.explained():

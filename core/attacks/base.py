@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from core.images import check_images
 from core.objectives import Classifier
-from core.runtime import gradient_precision
+from core.runtime import network_precision, suited_to
 
 # Rounding of x + delta in float32 may put a pixel this far outside the ball.
 ROUNDING = 1e-6
@@ -166,7 +166,7 @@ class Problem:
 @torch.no_grad()
 def predict(model: Classifier, x: Tensor, batch_size: int = 256) -> Tensor:
     """Winning classes (B,), in float32 and evaluation mode."""
-    with untouched(model):
+    with untouched(model), suited_to(model, x):
         return torch.cat([model(part).argmax(1) for part in x.split(batch_size)])
 
 
@@ -260,7 +260,7 @@ class Attack(ABC):
         """
         problem = Problem.check(x, y, target, index)
         self.check(problem)
-        precision = precision or gradient_precision(problem.x.device)
+        precision = precision or network_precision(problem.x.device)
         draft, stopped = Draft(problem.x.clone(), torch.zeros(len(x), dtype=torch.long)), False
         for progress in self.run(model, problem, draft, seed, precision, batch_size):
             if on_step and on_step(progress):
@@ -288,8 +288,9 @@ class Attack(ABC):
             raise ValueError(f"expected every as 1 or more, got {every}")
         problem = Problem.check(x, y, target, index)
         self.check(problem)
-        precision = precision or gradient_precision(problem.x.device)
-        return thinned(self.path(model, problem, seed, precision), every)
+        precision = precision or network_precision(problem.x.device)
+        path = suitably(self.path(model, problem, seed, precision), model, problem.x)
+        return thinned(path, every)
 
     def run(
         self,
@@ -307,7 +308,8 @@ class Attack(ABC):
             rows = slice(start, start + batch_size)
             first, last = number * self.iterations, (number + 1) * self.iterations
             done = first
-            for state in self.rows(rows, count).path(model, problem[rows], seed, precision):
+            path = self.rows(rows, count).path(model, problem[rows], seed, precision)
+            for state in suitably(path, model, problem.x[rows]):
                 draft.take(rows, state)
                 if state.step:
                     done = first + state.step
@@ -340,6 +342,16 @@ class Attack(ABC):
             x_adv = torch.where(success.view(-1, 1, 1, 1), x_adv, problem.x)
             distance, prediction = torch.where(success, distance, 0), predict(model, x_adv)
         return AttackResult(x_adv, prediction, success, distance, draft.steps, queries, stopped)
+
+
+def suitably(path: Iterator[AttackState], model: Classifier, x: Tensor) -> Iterator[AttackState]:
+    """A path from images (B, C, H, W), each of its states computed in as many threads as that is worth."""
+    while True:
+        with suited_to(model, x):
+            state = next(path, None)
+        if state is None:
+            return
+        yield state
 
 
 def thinned(path: Iterator[AttackState], every: int) -> Iterator[AttackState]:

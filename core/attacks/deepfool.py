@@ -16,6 +16,7 @@ from core.attacks.minimum_norm import CLEARANCE, shortfall
 from core.geometry import TINY, Norm, norms, per_example
 from core.objectives import Classifier
 from core.replay import Replay
+from core.runtime import computing_in
 
 Value = float | Tensor
 
@@ -148,7 +149,7 @@ class Iteration:
         Returns: Where they are next, (S, C, H, W), and which of them were through before, (S,) bool.
         """
         x = x_adv.detach().requires_grad_()
-        with torch.autocast(x.device.type, torch.bfloat16, enabled=self.precision == torch.bfloat16):
+        with computing_in(self.precision, x.device):
             logits = self.model(x).float() if self.precision == torch.bfloat16 else self.model(x)
         exact = logits.detach()
         if self.precision != torch.float32:

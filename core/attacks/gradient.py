@@ -19,6 +19,7 @@ from core.attacks.base import Attack, AttackState, Problem, knob, untouched
 from core.geometry import Norm, norms, per_example, project, random_in_ball, steepest
 from core.objectives import Classifier, reconstruction_distance
 from core.replay import Replay
+from core.runtime import computing_in
 
 Value = float | Tensor
 Loss = Callable[[Any, Tensor, Problem], Tensor]
@@ -102,7 +103,7 @@ class GradientAttack(Attack):
 
         def gradient(loss: Callable[[Tensor], Tensor], point: Tensor) -> Tensor:
             point = point.detach().requires_grad_()
-            with torch.autocast(point.device.type, torch.bfloat16, enabled=precision == torch.bfloat16):
+            with computing_in(precision, point.device):
                 value = loss(point).sum()
             return steepest(torch.autograd.grad(value, point)[0], self.norm)
 

@@ -20,6 +20,7 @@ from core.attacks.base import Attack, AttackState, Draft, Problem, Progress, kno
 from core.geometry import norms, per_example
 from core.objectives import Classifier
 from core.replay import Replay
+from core.runtime import computing_in
 
 Value = float | Tensor
 
@@ -210,7 +211,7 @@ class Descent:
         """Images of variables (S, C, H, W); their shortfalls, squared distances, losses; and the gradient."""
         w = w.detach().requires_grad_()
         x_adv = to_box(w)
-        with torch.autocast(w.device.type, torch.bfloat16, enabled=self.precision == torch.bfloat16):
+        with computing_in(self.precision, w.device):
             short = shortfall(self.model(x_adv).float(), pivot, self.targeted, kappa)
         squared = (x_adv - x).square().flatten(1).sum(1)
         loss = squared + c * short.clamp(min=0)

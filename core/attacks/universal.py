@@ -20,7 +20,7 @@ from core.geometry import NORMS, TINY, Norm, norms, steepest
 from core.images import check_images
 from core.objectives import Classifier
 from core.replay import Replay
-from core.runtime import gradient_precision
+from core.runtime import computing_in, network_precision
 
 # So many times the images that are wanted are drawn: with fewer than one in so many right, some will lack.
 DRAWS = 20
@@ -128,7 +128,7 @@ class Universal(ABC):
         seeds = range(len(parts)) if seeds is None else seeds
         if len(seeds) != len(parts) or not parts:
             raise ValueError(f"expected one seed for each of {len(parts)} parts, got {len(seeds)}")
-        precision = precision or gradient_precision(x.device)
+        precision = precision or network_precision(x.device)
         pairs = zip(parts, seeds, strict=True)
         jobs = [Job(number, part.to(x.device), seed) for number, (part, seed) in enumerate(pairs)]
         crowd = Crowd(self, model, x, y, jobs, batch_size, precision)
@@ -261,8 +261,7 @@ class Changes:
     def __call__(self, x: Tensor, y: Tensor, perturbation: Tensor) -> tuple[Tensor]:
         """Of images and the perturbation of each (B, C, H, W), (B, C, H, W)."""
         point = perturb(x, perturbation).requires_grad_()
-        low = self.precision == torch.bfloat16
-        with torch.autocast(point.device.type, torch.bfloat16, enabled=low):
+        with computing_in(self.precision, point.device):
             loss = self.universal.loss(self.model(point), y).sum()
         (gradient,) = torch.autograd.grad(loss, point)
         return (self.universal.changes(x, perturbation, torch.nan_to_num(gradient, 0.0, 0.0, 0.0)),)

@@ -29,7 +29,7 @@ from core.health.check import (
 from core.health.strength import CHANGE, SLACK
 from core.metrics import rate
 from core.objectives import Classifier
-from core.runtime import gradient_precision
+from core.runtime import computing_in, network_precision
 
 RADIUS = 1e-3
 """A quarter of one 8-bit level: nobody sees it. The radius of pintor2022."""
@@ -76,10 +76,10 @@ def gradients_are_whole(bench: Bench) -> Check:
 
 def _gradient(bench: Bench, x: Tensor, loss: Callable[[Classifier, Tensor, Problem], Tensor]) -> Tensor:
     problem = Problem(bench.x, bench.label, None, bench.index)
-    precision = gradient_precision(x.device)
+    precision = network_precision(x.device)
     with untouched(bench.model), torch.enable_grad():
         x = x.detach().requires_grad_()
-        with torch.autocast(x.device.type, torch.bfloat16, enabled=precision == torch.bfloat16):
+        with computing_in(precision, x.device):
             value = loss(bench.model, x, problem).sum()
         if not value.requires_grad:
             return torch.zeros_like(x)

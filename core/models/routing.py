@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from core.models.derived import Derived
 from core.models.layers import squash
-from core.models.routing_kernel import pull_back, route
+from core.models.routing_kernel import at_hand, pull_back, route
 
 # Elements of one group of classes that are worked on at once, so that they stay in a processor's cache; a GPU
 # wants few and large operations.
@@ -178,7 +178,7 @@ class Routing(nn.Module):
         """Route u (B, I, P) to output capsules before squash, (B, J, D)."""
         capsules = u.to(self.weight.dtype).transpose(1, 2).contiguous()  # (B, P, I)
         weight = self._derived.get(self.weight, "capsules last", self.capsules_last)
-        compiled = capsules.device.type == "cpu" and capsules.dtype == torch.float32
+        compiled = capsules.device.type == "cpu" and capsules.dtype == torch.float32 and at_hand()
         apply = cast(Any, CompiledRouting if compiled else RouteByAgreement).apply
         with torch.autocast(u.device.type, enabled=False):
             return apply(capsules, weight, self.bias.squeeze(1), self.iterations)

@@ -1,4 +1,5 @@
 import importlib
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -6,6 +7,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from app import state
+from core.models.routing_kernel import at_hand, prepare_in_background
 from precompute.store import Bundle, Store
 from tests.app import michels2019
 
@@ -18,6 +20,14 @@ def own_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Tests see the shipped bundles and the digits alone, not what is stored on this machine."""
     monkeypatch.setenv("CAPSIGHT_STORE", str(tmp_path / "store"))
     monkeypatch.setenv("CAPSIGHT_DATA", str(tmp_path / "data"))
+
+
+@pytest.fixture(autouse=True, scope="session")
+def compiled() -> None:
+    """Routing does not change from plain to compiled, which rounds otherwise, in the middle of a test."""
+    prepare_in_background()
+    while not at_hand():
+        time.sleep(0.05)
 
 
 @pytest.fixture

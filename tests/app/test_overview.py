@@ -1,13 +1,28 @@
 import re
 
+import pytest
+import streamlit as st
+
+from app import state
 from app.ui.verdict import Outcome
 from tests.app.conftest import MAIN, OpenPage, html
 
 
-def test_the_figure_shows_a_clean_a_caught_and_a_missed_image(open_page: OpenPage) -> None:
+@pytest.mark.parametrize("computed", ["computed here", "as it is stored"])
+def test_the_figure_shows_a_clean_a_caught_and_a_missed_image(
+    computed: str, open_page: OpenPage, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if computed == "as it is stored":
+        request.getfixturevalue("no_copy")
+        st.cache_data.clear()
+        monkeypatch.setattr(state, "model", lambda *_: pytest.fail("a network was asked for"))
     app = open_page("overview")
     assert not app.exception
     page = html(app)
+    assert page.count('class="cs-how"') == 1, "one takes the place of the other"
+    assert app.caption[-1].value.startswith(
+        ":material/info: live" if computed == "computed here" else ":material/info: cached"
+    )
     told = [re.sub("<[^>]+>", " ", text) for text in re.findall(r'class="cs-out">(.*?)</div>', page)]
     assert len(told) == 3
     assert "Close: it passes" in told[0]

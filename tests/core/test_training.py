@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import pytest
 import torch
@@ -11,7 +12,7 @@ from core.models import build
 from core.objectives import margin_loss, squared_error
 from core.training import Adversary, CheckpointError, Recipe, train, translate
 
-RECIPE = Recipe(epochs=3, batch_size=32, warmup=5, shift=1, precision="float32", seed=1)
+RECIPE = Recipe(epochs=3, batch_size=32, warmup=5, shift=1, seed=1)
 
 
 @pytest.fixture(scope="module")
@@ -39,8 +40,8 @@ def test_squared_error_is_summed_over_pixels():
 @pytest.mark.parametrize("loss", ["margin", "cross_entropy"])
 def test_training_learns_and_lowers_the_reconstruction_error(splits, loss):
     model = build("capsnet" if loss == "margin" else "cnn_r", (1, 28, 28), seed=0)
-    recipe = Recipe(loss=loss, epochs=12, batch_size=16, warmup=10, precision="float32")
-    history = train(model, *splits, recipe).epochs
+    recipe = Recipe(loss=loss, epochs=12, batch_size=16, warmup=10)
+    history = train(model, *splits, recipe, precision=torch.float32).epochs
     assert history[-1]["squared_error"] < 0.8 * history[0]["squared_error"]
     assert history[-1]["validation_error"] < 0.6
     assert not model.training
@@ -62,20 +63,86 @@ def test_resumes_after_a_kill_and_ends_with_the_same_weights(splits, tmp_path):
     with pytest.raises(Killed):
         train(cut, *splits, RECIPE, checkpoint=path, on_progress=kill)
     with safe_open(path, framework="pt") as file:
-        assert len(json.loads(file.metadata()["history"])) == 2
+        assert len(json.loads(file.metadata()["course"])["epochs"]) == 2
     resumed = fresh()
     steps = []
     history = train(resumed, *splits, RECIPE, checkpoint=path, on_progress=lambda d, t, n: steps.append(d))
     assert [row["epoch"] for row in history.epochs] == [1, 2, 3]
-    assert steps == [9], "only the third epoch ran"
+    assert steps == [7, 8, 9], "only the third epoch ran"
     for name, value in whole.state_dict().items():
         assert torch.equal(value, resumed.state_dict()[name]), name
     assert list(tmp_path.iterdir()) == [path], "no half-written file is left"
 
 
+@pytest.mark.parametrize("kind", ["cnn_cr", "michels_convnet"])
+def test_a_kill_within_an_epoch_costs_no_more_than_the_time_between_checkpoints(
+    kind, splits, tmp_path, monkeypatch
+):
+    """Order, shifts, dropout, Adam's moments and the sums of the history all go on where they were."""
+    clock = iter(range(0, 10**6, 25))  # seconds that a step seems to take
+    monkeypatch.setattr("core.training.time.monotonic", lambda: next(clock))
+    path, recipe = tmp_path / "checkpoint.safetensors", replace(RECIPE, epochs=2, batch_size=8)
+    whole, cut = (build(kind, (1, 28, 28), seed=1) for _ in range(2))
+    expected = train(whole, *splits, recipe, precision=torch.float32)
+
+    def kill(done: int, total: int, note: str):
+        if done == 20:
+            raise Killed
+
+    with pytest.raises(Killed):
+        train(cut, *splits, recipe, checkpoint=path, on_progress=kill, precision=torch.float32)
+    steps = []
+    resumed = build(kind, (1, 28, 28), seed=1)
+    options = {"checkpoint": path, "on_progress": lambda d, t, n: steps.append(d)}
+    history = train(resumed, *splits, recipe, precision=torch.float32, **options)
+    assert 12 < 20 - 120 / 25 <= steps[0] <= 21, "it went on within the second epoch of twelve steps"
+    assert steps[-1] == 24
+    for found, wanted in zip(history.epochs, expected.epochs, strict=True):
+        assert {**found, "seconds": 0} == {**wanted, "seconds": 0}
+        assert found["seconds"] > 12 * 25
+    for name, value in whole.state_dict().items():
+        assert torch.equal(value, resumed.state_dict()[name]), name
+    assert list(tmp_path.iterdir()) == [path], "no half-written file is left"
+
+
+def test_records_say_in_what_it_was_computed(splits, tmp_path):
+    path = tmp_path / "checkpoint.safetensors"
+
+    def kill(done: int, total: int, note: str):
+        if done == 4:
+            raise Killed
+
+    with pytest.raises(Killed):
+        train(fresh(), *splits, RECIPE, checkpoint=path, on_progress=kill, precision=torch.bfloat16)
+    for _ in range(2):  # what is over computes nothing more
+        history = train(fresh(), *splits, RECIPE, checkpoint=path, precision=torch.float32)
+        assert history.precisions == ["bfloat16", "float32"]
+
+
+def test_training_is_in_what_is_fastest_here_and_leaves_random_numbers_alone(splits, monkeypatch):
+    monkeypatch.setattr("core.training.network_precision", lambda where: torch.bfloat16)
+    state = torch.random.get_rng_state()
+    weights = []
+    for precision in (None, torch.bfloat16, torch.float32):
+        model = fresh()
+        train(model, *splits, replace(RECIPE, epochs=1), precision=precision)
+        weights.append(model.state_dict()["head.weight"])
+    assert torch.equal(weights[0], weights[1])
+    assert not torch.equal(weights[0], weights[2])
+    assert torch.equal(torch.random.get_rng_state(), state)
+
+
+def test_a_recipe_is_read_from_its_record_and_knows_no_precision():
+    recipe = Recipe(loss="cross_entropy", epochs=7, absent=1.0, seed=3)
+    assert Recipe.read(recipe.record()) == recipe
+    assert Recipe.read({"epochs": 2}) == Recipe(epochs=2)
+    # The keys of weights that ship were made from records that name one.
+    assert recipe.record()["precision"] == "bfloat16"
+
+
 def test_refuses_a_checkpoint_of_another_recipe(splits, tmp_path):
     path = tmp_path / "checkpoint.safetensors"
-    short = Recipe(epochs=1, batch_size=32, precision="float32")
+    short = Recipe(epochs=1, batch_size=32)
     train(fresh(), *splits, short, checkpoint=path)
     with pytest.raises(CheckpointError, match="expected a checkpoint of recipe .* got one of .*; delete it"):
         train(fresh(), *splits, RECIPE, checkpoint=path)
@@ -85,7 +152,7 @@ def test_seed_decides_the_result(splits):
     results = []
     for seed in (1, 1, 2):
         model = build("cnn_cr", (1, 28, 28), seed=seed)
-        train(model, *splits, Recipe(epochs=1, batch_size=32, precision="float32", seed=seed))
+        train(model, *splits, Recipe(epochs=1, batch_size=32, seed=seed))
         results.append(model.head.weight)
     assert torch.equal(results[0], results[1])
     assert not torch.equal(results[0], results[2])
@@ -125,14 +192,12 @@ def two_kinds_of_evidence(count: int, seed: int) -> data.Split:
 
 def test_an_adversary_makes_a_model_rely_on_what_it_cannot_turn_around():
     training, test = two_kinds_of_evidence(300, 0), two_kinds_of_evidence(300, 1)
-    recipe = Recipe(
-        loss="cross_entropy", epochs=20, batch_size=50, warmup=0, learning_rate=0.05, precision="float32"
-    )
+    recipe = Recipe(loss="cross_entropy", epochs=20, batch_size=50, warmup=0, learning_rate=0.05)
     found = {}
     for name, adversary in (("plain", None), ("robust", Adversary(0.1, 0.05, steps=3, ramp=0.2))):
         torch.manual_seed(0)
         model = nn.Sequential(nn.Flatten(), nn.Linear(41, 2))
-        train(model, training, test, recipe, adversary=adversary)
+        train(model, training, test, recipe, adversary=adversary, precision=torch.float32)
         attack = PGD(epsilon=0.1, step_size=0.05, steps=5)
         attacked = attack(model, test.x(), test.labels, precision=torch.float32)
         clean = float((predict(model, test.x()) == test.labels).double().mean())
@@ -148,7 +213,7 @@ def test_adversarial_examples_grow_from_the_images_to_the_whole_ball(splits):
     adversary = Adversary(0.3, 0.1, steps=4, ramp=0.5)
 
     def grown(done: float, seed: int = 0) -> torch.Tensor:
-        made = adversary.examples(model, x, y, index, done=done, seed=seed, recipe=RECIPE)
+        made = adversary.examples(model, x, y, index, done=done, seed=seed)
         assert not made.requires_grad
         return (made - x).abs().amax((1, 2, 3))
 
@@ -161,13 +226,14 @@ def test_adversarial_examples_grow_from_the_images_to_the_whole_ball(splits):
 
 def test_adversarial_training_resumes_and_knows_its_adversary(splits, tmp_path):
     path = tmp_path / "checkpoint.safetensors"
-    recipe = Recipe(loss="cross_entropy", epochs=2, batch_size=32, warmup=2, precision="float32", seed=1)
+    recipe = Recipe(loss="cross_entropy", epochs=2, batch_size=32, warmup=2, seed=1)
     adversary = Adversary(0.2, 0.1, steps=2)
     whole, cut = build("residual", (1, 28, 28), seed=1), build("residual", (1, 28, 28), seed=1)
     train(whole, *splits, recipe, adversary=adversary)
 
     def kill(done: int, total: int, note: str):
-        raise Killed
+        if done == total:
+            raise Killed
 
     with pytest.raises(Killed):
         train(cut, *splits, recipe, adversary=adversary, checkpoint=path, on_progress=kill)

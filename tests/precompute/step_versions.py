@@ -25,7 +25,7 @@ FOLLOWED = (
         f"precompute.{name}"
         for name in (
             "steps", "loading", "tables", "judging", "examining", "readings", "universal", "minimum",
-            "embedding", "excerpts", "michels2019_tables",
+            "embedding", "excerpts", "michels2019_tables", "walkthrough",
         )
     ),
 )  # fmt: skip

@@ -244,14 +244,27 @@ def test_build_with_nothing_to_do_imports_nothing_slow(cli, processes):
     assert os.times().children_user - before < 3  # of the processor, whatever else it is busy with
 
 
-def test_interrupted_build_ends_at_once_and_goes_on_later(cli, log, processes):
+@pytest.mark.parametrize(
+    ("how", "ctrl_c"),
+    [(signal.SIGINT, signal.SIG_DFL), (signal.SIGTERM, signal.SIG_DFL), (signal.SIGTERM, signal.SIG_IGN)],
+    ids=["Ctrl-C", "kill", "kill in the background"],
+)
+def test_interrupted_build_ends_at_once_and_goes_on_later(cli, log, processes, how, ctrl_c):
     arguments = (toy_steps.__file__, "cli", 0.2, "build", "toy", "--profile", "smoke")
-    first = processes(*arguments, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    # As a shell in the foreground starts it, or one in the background: however these tests were started.
+    first = processes(
+        *arguments,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, ctrl_c),
+    )
     while "shard 2 of 10" not in log.read_text():
         time.sleep(0.01)
-    first.send_signal(signal.SIGINT)
+    first.send_signal(how)
     _, errors = first.communicate(timeout=60)
     assert first.returncode == 130
+    ignored = f"Ctrl-C is ignored here, as in all that runs in the background; `kill {first.pid}` stops it."
+    assert (ignored in errors) == (ctrl_c is signal.SIG_IGN)
     assert errors.endswith("Stopped. What is finished is kept, and the same command goes on from there.\n")
     assert "Traceback" not in errors
     assert processes(*arguments, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).wait() == 0

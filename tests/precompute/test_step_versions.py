@@ -72,7 +72,7 @@ def test_the_code_of_the_real_steps_is_found():
         *("weights", "clean", "attacked", "sweep", "corrupted", "reconstructions", "results"),
         *("judge", "similarity", "judged", "health", "excerpt"),
         *("readings", "universal", "universal_transfer", "adversarial", "minimum", "transfer"),
-        *("embedding", "michels2019"),
+        *("embedding", "michels2019", "walkthrough"),
     }
     assert "core.attacks.universal.Crowd" in steps["universal"]["parts"]
     assert "core.embedding.separation" in steps["embedding"]["parts"]

@@ -266,7 +266,7 @@ def test_clean_measures_validation_for_theta_and_test_for_the_error(job, weights
 
 
 def test_weights_leave_as_float16_and_reload_to_the_same_model(job):
-    recipe = {"loss": "cross_entropy", "epochs": 1, "precision": "float32"}
+    recipe = {"loss": "cross_entropy", "epochs": 1}
     outcome = STEPS["weights"].function({**COMMON, "recipe": recipe}, {}, job)
     assert all(value.dtype == torch.float16 for value in outcome.tensors.values())
     assert outcome.facts["parameters"] == sum(value.numel() for value in outcome.tensors.values())

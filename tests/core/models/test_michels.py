@@ -116,7 +116,7 @@ def test_the_margin_loss_keeps_the_extra_capsule_short(dcnet):
     x, y = torch.rand(4, *COLOUR), torch.tensor([0, 3, 9, 5])
     dcnet.train()
     torch.manual_seed(0)
-    loss, _ = losses(dcnet, x, y, Recipe(precision="float32", absent=1.0))
+    loss, _ = losses(dcnet, x, y, Recipe(absent=1.0))
     torch.manual_seed(0)  # of the dropout
     logits = dcnet(x)
     assert torch.allclose(loss, margin_loss(logits, y, absent=1.0).mean())
