@@ -11,8 +11,8 @@ from torch import nn
 from app import url
 from core import data, models
 from core.data import SPECS, DataError, Dataset
+from core.models.compiling import prepare_in_background
 from core.models.packing import unpack
-from core.models.routing_kernel import prepare_in_background
 from core.runtime import configure, device
 from precompute.store import BEST_FIRST, Bundle, Store, default_url
 

@@ -46,7 +46,7 @@ def fresh_server(folder: Path, variables: dict[str, str]) -> Iterator[tuple[str,
         port = free.getsockname()[1]
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("CAPSIGHT", "NUMBA"))}
     own = {"HOME": str(folder), "XDG_CACHE_HOME": str(folder / "cache")}
-    command = [sys.executable, "-m", "streamlit", "run", "app/main.py", "--server.port", str(port)]
+    command = [sys.executable, "-m", "streamlit", "run", "app/serve.py", "--server.port", str(port)]
     began = time.monotonic()
     process = subprocess.Popen(
         [*command, "--server.headless", "true"],

@@ -7,7 +7,8 @@ from typing import Any
 from core.claims import Compared, Finding, Side, Verdict
 from core.coherence import MEASURES
 from core.data import SPECS
-from core.figures.style import OUTCOME_COLOURS, p_text
+from core.figures.colours import OUTCOME_COLOURS
+from core.figures.style import p_text
 from core.models import TITLES
 from core.papers.tables import NAMES
 

@@ -8,7 +8,7 @@ from html import escape
 from torch import Tensor
 
 from app.ui.images import data_uri, perturbation_png, png
-from core.figures.style import OUTCOME_COLOURS
+from core.figures.colours import OUTCOME_COLOURS
 from core.images import LEVELS
 
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from app.ui.images import data_uri
 from app.ui.verdict import Verdict
-from core.figures.style import CLEAN_COLOUR, GREY
+from core.figures.colours import CLEAN_COLOUR, GREY
 
 HEADS = ("", "An image", "1 Read", "2 Rebuild", "3 Compare")
 

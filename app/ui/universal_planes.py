@@ -14,17 +14,10 @@ from app.ui.effects import full_gain
 from app.ui.images import data_uri, perturbation_png
 from app.ui.linked import show_linked
 from app.universal import SPACES, Grid, Universals
+from core.figures.colours import GREY, MODEL_COLOURS, MODEL_SHAPES, SEQUENTIAL_COLOURS
 from core.figures.embedding import PART_COLOURS
 from core.figures.plane import By, Dot, plane_chart
-from core.figures.style import (
-    GREY,
-    MODEL_COLOURS,
-    MODEL_SHAPES,
-    SEQUENTIAL_COLOURS,
-    Record,
-    in_words,
-    percent,
-)
+from core.figures.style import Record, in_words, percent
 from core.models import TITLES
 
 BY: dict[By, str] = {"model": "Model", "part": "Part", "norm": "Length", "fooling": "Fooling rate"}

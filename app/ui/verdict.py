@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
 
-from core.figures.style import OUTCOME_COLOURS
+from core.figures.colours import OUTCOME_COLOURS
 
 
 class Outcome(StrEnum):

@@ -10,6 +10,7 @@ from app.ui.charts import offer_csv, show_chart, trusted
 from app.ui.page import Opened, open_page
 from app.ui.status import status_line
 from core.attacks import ATTACK_TITLES
+from core.figures.colours import CLEAN_COLOUR, GREY, OUTCOME_COLOURS
 from core.figures.curves import BetaPoint, beta_chart, beta_table, fpr_chart, fpr_table
 from core.figures.distances import (
     CLASS_COLOURS,
@@ -21,7 +22,7 @@ from core.figures.distances import (
     distance_chart,
     histogram,
 )
-from core.figures.style import CLEAN_COLOUR, GREY, OUTCOME_COLOURS, Record, in_words
+from core.figures.style import Record, in_words
 from core.models import TITLES, UNCONDITIONAL
 
 INTRO = """

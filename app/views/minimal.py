@@ -15,8 +15,9 @@ from app.ui.columns import columns
 from app.ui.page import Opened, open_michels2019
 from app.ui.saving import offer_chart
 from app.ui.status import status_line
+from core.figures.colours import MODEL_COLOURS
 from core.figures.norms import Lengths, norm_chart, reach_chart
-from core.figures.style import MODEL_COLOURS, in_words
+from core.figures.style import in_words
 from core.images import LEVELS
 from core.metrics import rate
 from core.models import TITLES

@@ -11,8 +11,9 @@ from app.ui.charts import offer_csv, show_chart
 from app.ui.page import Opened, open_page
 from app.ui.status import status_line
 from core.data import SPECS
+from core.figures.colours import MODEL_COLOURS
 from core.figures.matrix import Cell, matrix_chart, pair_table, spread
-from core.figures.style import MODEL_COLOURS, in_words, percent
+from core.figures.style import in_words, percent
 from core.metrics import rate
 
 INTRO = """

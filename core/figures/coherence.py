@@ -8,11 +8,8 @@ import altair as alt
 
 from core.coherence import Correlation, Dispersion, Fit, PairOutcomes
 from core.coherence.similarity import Matrix
+from core.figures.colours import GREY, MARK_COLOUR, MODEL_COLOURS, MODEL_SHAPES
 from core.figures.style import (
-    GREY,
-    MARK_COLOUR,
-    MODEL_COLOURS,
-    MODEL_SHAPES,
     Record,
     heading,
     inline,

@@ -9,17 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from core.figures.style import (
-    MARK_COLOUR,
-    Record,
-    heading,
-    inline,
-    interval,
-    model_colour,
-    model_shape,
-    numbers,
-    percent,
-)
+from core.figures.colours import MARK_COLOUR
+from core.figures.style import Record, heading, inline, interval, model_colour, model_shape, numbers, percent
 from core.metrics import Rate, rate, undetected_curve
 
 

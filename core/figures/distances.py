@@ -10,16 +10,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from core.figures.style import (
-    CLEAN_COLOUR,
-    GREY,
-    MARK_COLOUR,
-    OUTCOME_COLOURS,
-    Record,
-    heading,
-    inline,
-    percent,
-)
+from core.figures.colours import CLEAN_COLOUR, GREY, MARK_COLOUR, OUTCOME_COLOURS
+from core.figures.style import Record, heading, inline, percent
 
 OWN, OTHER = "its own class", "another class"
 CLASS_COLOURS = {OWN: CLEAN_COLOUR, OTHER: OUTCOME_COLOURS["undetected"]}

@@ -5,7 +5,8 @@ from dataclasses import asdict, dataclass
 
 import altair as alt
 
-from core.figures.style import GREY, Record, heading, inline, model_shape
+from core.figures.colours import GREY
+from core.figures.style import Record, heading, inline, model_shape
 
 PART_COLOURS = (
     "#4477AA", "#EE6677", "#228833", "#CCBB44", "#66CCEE",

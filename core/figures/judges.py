@@ -5,7 +5,8 @@ from collections.abc import Mapping, Sequence
 import altair as alt
 
 from core.coherence import MAJORITY, Agreement, Verdicts
-from core.figures.style import CLEAN_COLOUR, GREY, OUTCOME_COLOURS, Record, heading, inline, interval, percent
+from core.figures.colours import CLEAN_COLOUR, GREY, OUTCOME_COLOURS
+from core.figures.style import Record, heading, inline, interval, percent
 
 SEEN = {
     "target": "the target",

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import altair as alt
 from torch import Tensor
 
-from core.figures.style import CLEAN_COLOUR, GREY, Record, inline
+from core.figures.colours import CLEAN_COLOUR, GREY
+from core.figures.style import Record, inline
 
 BEFORE, AFTER = "original", "attacked"
 # Changes below this are not written beside the bars: zeros would only fill the page.

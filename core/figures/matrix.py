@@ -10,18 +10,8 @@ import altair as alt
 import numpy as np
 from torch import Tensor
 
-from core.figures.style import (
-    GREY,
-    MARK_COLOUR,
-    MODEL_COLOURS,
-    SEQUENTIAL,
-    Record,
-    heading,
-    inline,
-    interval,
-    numbers,
-    percent,
-)
+from core.figures.colours import GREY, MARK_COLOUR, MODEL_COLOURS, SEQUENTIAL
+from core.figures.style import Record, heading, inline, interval, numbers, percent
 from core.metrics import Rate, pair_counts
 
 Style = Literal["boxes", "colour"]

@@ -7,7 +7,8 @@ import altair as alt
 import numpy as np
 
 from core.differences import mean
-from core.figures.style import GREY, Record, heading, inline, model_colour, model_shape, percent
+from core.figures.colours import GREY
+from core.figures.style import Record, heading, inline, model_colour, model_shape, percent
 from core.metrics import Rate
 
 

@@ -5,7 +5,8 @@ from dataclasses import asdict, dataclass
 
 import altair as alt
 
-from core.figures.style import GREY, OUTCOME_COLOURS, Record, inline
+from core.figures.colours import GREY, OUTCOME_COLOURS
+from core.figures.style import Record, inline
 
 
 @dataclass(frozen=True)

@@ -6,16 +6,9 @@ from typing import Any, Literal
 
 import altair as alt
 
+from core.figures.colours import GREY, SEQUENTIAL
 from core.figures.embedding import PART_COLOURS
-from core.figures.style import (
-    GREY,
-    SEQUENTIAL,
-    Record,
-    heading,
-    inline,
-    model_colour,
-    model_shape,
-)
+from core.figures.style import Record, heading, inline, model_colour, model_shape
 
 By = Literal["model", "part", "norm", "fooling"]
 KEY_COLUMNS = 3

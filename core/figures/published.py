@@ -6,7 +6,8 @@ from typing import Any
 
 import altair as alt
 
-from core.figures.style import GREY, Record, heading, inline, model_colour, model_shape
+from core.figures.colours import GREY
+from core.figures.style import Record, heading, inline, model_colour, model_shape
 
 
 @dataclass(frozen=True)

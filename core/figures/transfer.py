@@ -5,17 +5,8 @@ from dataclasses import dataclass
 
 import altair as alt
 
-from core.figures.style import (
-    GREY,
-    MARK_COLOUR,
-    SEQUENTIAL,
-    Record,
-    heading,
-    inline,
-    interval,
-    numbers,
-    percent,
-)
+from core.figures.colours import GREY, MARK_COLOUR, SEQUENTIAL
+from core.figures.style import Record, heading, inline, interval, numbers, percent
 from core.metrics import Rate
 
 WORDS = "split(datum.label, ' ')"

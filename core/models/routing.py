@@ -6,9 +6,9 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
+from core.models.compiling import at_hand
 from core.models.derived import Derived
 from core.models.layers import squash
-from core.models.routing_kernel import at_hand, pull_back, route
 
 # Elements of one group of classes that are worked on at once, so that they stay in a processor's cache; a GPU
 # wants few and large operations.
@@ -107,6 +107,8 @@ class CompiledRouting(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, u: Tensor, weight: Tensor, bias: Tensor, iterations: int) -> Tensor:
         """Route; arguments and result are those of `RouteByAgreement`."""
+        from core.models.routing_kernel import route
+
         sums, couplings = route(u, weight, bias, iterations)
         ctx.save_for_backward(u, weight, sums, couplings)
         return sums[-1].clone()
@@ -115,6 +117,8 @@ class CompiledRouting(torch.autograd.Function):
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor | None, Tensor | None, None]:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Gradients of u, weight and bias."""
+        from core.models.routing_kernel import pull_back
+
         u, weight, sums, couplings = ctx.saved_tensors
         train = ctx.needs_input_grad[1]
         return *pull_back(u, weight, sums, couplings, gradient.contiguous(), train), None

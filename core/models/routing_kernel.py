@@ -7,14 +7,8 @@ loops run over whole vectors. numba compiles without a C compiler and keeps what
 """
 
 import math
-import os
-import subprocess
-import sys
 from collections.abc import Callable
-from contextlib import suppress
-from pathlib import Path
-from threading import Lock, Thread
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -37,50 +31,6 @@ EPS = np.float32(1e-8)
 """That of `layers.squash`."""
 CACHE = 1 << 20
 """Bytes of votes at a time: images share a reading of the weights as long as their votes fit."""
-
-
-_preparing: Thread | None = None
-_starting = Lock()
-
-
-def prepare_in_background() -> None:
-    """Have everything compiled by another process, unless it is on disk; `at_hand` says when that is over.
-
-    Compiling takes a core many seconds, and in this process it would hold the interpreter's lock.
-    """
-    global _preparing
-    with _starting:
-        if _preparing is None:
-            _preparing = Thread(target=_prepare, name="compiling routing", daemon=True)
-            _preparing.start()
-
-
-def at_hand() -> bool:
-    """Whether to route with this: not while it is prepared in the background."""
-    return _preparing is None or not _preparing.is_alive()
-
-
-def _prepare() -> None:
-    if not _on_disk():
-        # Lowest priority: whoever waits for a page comes first. Where there is no other process, see below.
-        with suppress(OSError):
-            command = [sys.executable, "-c", f"import {__name__} as kernel; kernel.use_once()"]
-            root = Path(__file__).parents[2]
-            process = subprocess.Popen(command, cwd=root, stdin=subprocess.DEVNULL)
-            if hasattr(os, "setpriority"):
-                os.setpriority(os.PRIO_PROCESS, process.pid, 19)
-            process.wait()
-    use_once()
-
-
-def _on_disk() -> bool:
-    """Whether machine code of this source is there; if not for this processor, numba will make it anew."""
-    source = Path(__file__).stat().st_mtime
-    for function in (route_images, pull_back_images):
-        places = Path(cast(Any, function).stats.cache_path).glob(f"*{function.__name__}*.nbi")
-        if not any(place.stat().st_mtime > source for place in places):
-            return False
-    return True
 
 
 def use_once() -> None:

@@ -8,7 +8,8 @@ from torch import Tensor, nn
 
 from core.claims.qin2020 import MODELS
 from core.data import SPECS
-from core.figures.style import GREY, MODEL_COLOURS, Record, heading, inline
+from core.figures.colours import GREY, MODEL_COLOURS
+from core.figures.style import Record, heading, inline
 from core.models import TITLES, ReconstructingNet, build
 from core.models.decoders import Decoder
 from core.models.layers import Encoder

@@ -7,10 +7,11 @@ from torch import Tensor
 
 from core.claims.qin2020 import DEEPER, MODELS, OTHER_CAPSULES
 from core.data import SPECS
+from core.figures.colours import CLEAN_COLOUR, OUTCOME_COLOURS
 from core.figures.curves import BetaPoint, FprPoint, beta_chart, fpr_chart
 from core.figures.distances import CLASS_COLOURS, by_class, common_edges, distance_chart, histogram
 from core.figures.matrix import matrix_chart, pair_table
-from core.figures.style import CLEAN_COLOUR, OUTCOME_COLOURS, Record, heading, in_words
+from core.figures.style import Record, heading, in_words
 from core.metrics import Rate, succeeded, success_rate, threshold_at
 from core.models import TITLES
 from core.papers.drawing import Drawing, NotDrawable, Panel, gather

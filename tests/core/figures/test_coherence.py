@@ -12,7 +12,8 @@ from core.figures.coherence import (
     similarity_chart,
     similarity_table,
 )
-from core.figures.style import MODEL_COLOURS, MODEL_SHAPES, p_text
+from core.figures.colours import MODEL_COLOURS, MODEL_SHAPES
+from core.figures.style import p_text
 from core.metrics import Rate
 
 CLASSES = ("cat", "dog", "ox")

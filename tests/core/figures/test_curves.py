@@ -1,8 +1,8 @@
 import pytest
 import torch
 
+from core.figures.colours import ACCESS_COLOURS, MODEL_COLOURS
 from core.figures.curves import beta_chart, beta_table, fpr_chart, fpr_table
-from core.figures.style import ACCESS_COLOURS, MODEL_COLOURS
 from core.metrics import Rate
 
 CLEAN = torch.arange(1.0, 11.0)  # theta at a rate of 0.2 is 8

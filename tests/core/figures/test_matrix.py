@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 import torch
 
+from core.figures.colours import MODEL_COLOURS
 from core.figures.matrix import Cell, matrix_chart, pair_table, spread
-from core.figures.style import MODEL_COLOURS
 from core.metrics import Rate
 
 CLASSES = ("cat", "dog", "ox")

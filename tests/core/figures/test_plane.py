@@ -1,8 +1,8 @@
 import pytest
 
+from core.figures.colours import GREY, MODEL_COLOURS, MODEL_SHAPES
 from core.figures.embedding import PART_COLOURS
 from core.figures.plane import FADED, Dot, plane_chart
-from core.figures.style import GREY, MODEL_COLOURS, MODEL_SHAPES
 
 TITLES = ("CapsNet", "CNN+R")
 

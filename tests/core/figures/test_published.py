@@ -1,7 +1,7 @@
 import pytest
 
+from core.figures.colours import MODEL_SHAPES
 from core.figures.published import beside, beside_chart
-from core.figures.style import MODEL_SHAPES
 
 MODELS, OTHERS = (
     {"capsnet": "CapsNet", "cnn_r": "CNN+R"},

@@ -1,6 +1,7 @@
 import pytest
 
-from core.figures.style import ACCESS_COLOURS, MODEL_COLOURS, OUTCOME_COLOURS, in_words, interval, percent
+from core.figures.colours import ACCESS_COLOURS, MODEL_COLOURS, OUTCOME_COLOURS
+from core.figures.style import in_words, interval, percent
 from core.metrics import Rate
 from core.models import TITLES
 
