@@ -40,7 +40,7 @@ help:
 
 run: install
 	@echo "== Starting Capsight at http://localhost:$(PORT); Ctrl-C ends it"
-	@$(BIN)/python -m streamlit run app/main.py --server.port $(PORT)
+	@$(BIN)/python -m streamlit run app/serve.py --server.port $(PORT)
 
 install: $(STAMP_RUN)
 	@echo "== $(VENV) is ready"

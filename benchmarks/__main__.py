@@ -101,7 +101,8 @@ def main() -> None:
         found.append(row)
         both = f"{number(row.ours)} against {number(row.peer)} {row.unit}"
         log.print(f"{row.work}: {number(row.ratio)} x {row.peer_name}, {both}", highlight=False)
-    bounds = floors(facts["ceilings"], repeats=3 if arguments.quick else 15)
+    few = {"repeats": 2, "many": 16} if arguments.quick else {}
+    bounds = floors(facts["ceilings"], **few)
     as_json = [asdict(row) for row in found]
     if not arguments.quick:
         where = dict.fromkeys((facts["processor"], facts["device"]))  # one name of an accelerator

@@ -107,19 +107,20 @@ def shares(call: Callable[[], object], repeats: int) -> dict[str, float]:
     return found | {"the rest": round(1 - sum(found.values()), 3)}
 
 
-def floors(ceilings: dict[str, float], repeats: int = 15) -> list[Floor]:
+def floors(ceilings: dict[str, float], repeats: int = 15, many: int = 128) -> list[Floor]:
     """The compact CapsNet's steps, beside what the machine's ceilings allow.
 
     Args:
         ceilings: As `measure.ceilings` gives them.
+        many: Images of a large batch.
     """
     precision = network_precision(device())
     peak = ceilings[f"{dtype_name(precision)} GFLOP/s"]
     found: list[Floor] = []
     for name, make, count, frozen in (
         ("R-PGD step, 9 images", step, 9, True),
-        ("R-PGD step, 128 images", step, 128, True),
-        ("training step, 128 images", training, 128, False),
+        (f"R-PGD step, {many} images", step, many, True),
+        (f"training step, {many} images", training, many, False),
     ):
         model = build("capsnet", (1, 28, 28)).to(device()).train(not frozen).requires_grad_(not frozen)
         model.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue] - torch's own

@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from core.runtime import describe, device
+from core.runtime import describe, device, dtype_name
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,12 @@ class Row:
     low: float
     high: float
     target: str
+
+
+def tidy() -> None:
+    """Collect garbage; what is alive stays, so that collecting before each timing looks at what is new."""
+    gc.collect()
+    gc.freeze()
 
 
 def seconds(call: Callable[[], object]) -> float:
@@ -70,6 +76,7 @@ def race(
     for call in runners.values():
         call()
     times: dict[str, list[float]] = {name: [] for name in runners}
+    tidy()
     for _ in range(repeats):
         for name, call in runners.items():
             times[name].append(seconds(call))
@@ -122,12 +129,19 @@ def peak_bytes(call: Callable[[], object]) -> int:
 
 def ceilings() -> dict[str, float]:
     """What this machine reaches at most: matrix products in GFLOP/s, copies in GB/s; best of several."""
-    size, where = 2048, device()
+    where = device()
     found: dict[str, float] = {}
+    tidy()
     for dtype in (torch.float32, torch.bfloat16):
-        a = torch.ones(size, size, device=where, dtype=dtype)
-        best = min(seconds(lambda a=a: a @ a) for _ in range(8))
-        found[f"{str(dtype).removeprefix('torch.')} GFLOP/s"] = 2 * size**3 / best / 1e9
+        best = 0.0
+        for size in (128, 512, 2048):
+            a = torch.ones(size, size, device=where, dtype=dtype)
+            a @ a  # prepares its code
+            times = [seconds(lambda a=a: a @ a) for _ in range(8)]
+            best = max(best, 2 * size**3 / min(times) / 1e9)
+            if best < max(found.values(), default=0) / 20:
+                break  # there are no units for this: a larger product would take minutes
+        found[f"{dtype_name(dtype)} GFLOP/s"] = best
     a = torch.ones(32 * 2**20, device=where)
     b = torch.empty_like(a)
     found["copy GB/s"] = 2 * a.nbytes / min(seconds(lambda: b.copy_(a)) for _ in range(8)) / 1e9

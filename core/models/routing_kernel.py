@@ -112,12 +112,10 @@ def route_images(
         vote(u[first:last], weight, votes)
         for b in range(first, last):
             made = votes[b - first]
-            for j in range(classes):
-                for i in range(inputs):
-                    agreement[j, i] = ONE / np.float32(classes)
+            fill(agreement, ONE / np.float32(classes))
             gather(made, agreement, sums[0, b])
             add(sums[0, b], bias)
-            agreement[:] = ZERO
+            fill(agreement, ZERO)
             for t in range(len(couplings)):
                 squash(sums[t, b], v)
                 agree(made, v, agreement)
@@ -156,23 +154,23 @@ def pull_back_images(
         vote(u[first:last], weight, votes)
         for b in range(first, last):
             made, a, v = votes[b - first], left[b - first], right[b - first]
-            a[0] = ZERO  # gathers the gradient of the agreements, which add up over the passes
-            g_s[:] = gradient[b]
+            fill(a[0], ZERO)  # gathers the gradient of the agreements, which add up over the passes
+            copy(gradient[b], g_s)
             for t in range(len(couplings) - 1, -1, -1):
                 add(g_bias[b], g_s)
                 coupling = couplings[t, b]
-                a[2 * t + 2] = coupling
-                v[2 * t + 2] = g_s
-                g_coupling[:] = ZERO
+                copy(coupling, a[2 * t + 2])
+                copy(g_s, v[2 * t + 2])
+                fill(g_coupling, ZERO)
                 agree(made, g_s, g_coupling)
                 through_softmax(coupling, g_coupling, a[0], rows[0])
-                a[2 * t + 1] = a[0]
+                copy(a[0], a[2 * t + 1])
                 squash(sums[t, b], v[2 * t + 1])
                 gather(made, a[0], g_v)
                 through_squash(sums[t, b], g_v, g_s)
             add(g_bias[b], g_s)
-            a[0] = ONE / np.float32(classes)
-            v[0] = g_s
+            fill(a[0], ONE / np.float32(classes))
+            copy(g_s, v[0])
         spread(u[first:last], weight, left, right, g_u[first:last], g_weight, rows)
 
 
@@ -233,6 +231,22 @@ def gather(votes: Array, coupling: Array, s: Array) -> None:
 
 
 @compiled
+def fill(total: Array, value: Any) -> None:
+    """total = value, (J, D); as a loop, since numba takes seconds over an assignment to a slice."""
+    for j in range(len(total)):
+        for d in range(total.shape[1]):
+            total[j, d] = value
+
+
+@compiled
+def copy(what: Array, to: Array) -> None:
+    """to = what, both (J, D)."""
+    for j in range(len(what)):
+        for d in range(what.shape[1]):
+            to[j, d] = what[j, d]
+
+
+@compiled
 def add(total: Array, what: Array) -> None:
     """total += what, both (J, D)."""
     for j in range(len(what)):
@@ -272,8 +286,8 @@ def couple(agreement: Array, coupling: Array, whole: Array) -> None:
     """Softmax over the classes."""
     classes, inputs = agreement.shape
     highest, total = np.empty(inputs, np.float32), np.empty(inputs, np.float32)
-    highest[:] = agreement[0]
-    total[:] = ZERO
+    for i in range(inputs):
+        highest[i], total[i] = agreement[0, i], ZERO
     for j in range(1, classes):
         for i in range(inputs):
             highest[i] = max(highest[i], agreement[j, i])
@@ -310,7 +324,8 @@ def exponentiate(x: Array, whole: Array) -> None:
 def through_softmax(coupling: Array, g_coupling: Array, g_agreement: Array, mean: Array) -> None:
     """g_agreement_ji += c_ji (g_coupling_ji - sum_k c_ki g_coupling_ki); mean is scratch (I,)."""
     classes, inputs = coupling.shape
-    mean[:] = ZERO
+    for i in range(inputs):
+        mean[i] = ZERO
     for j in range(classes):
         for i in range(inputs):
             mean[i] += coupling[j, i] * g_coupling[j, i]

@@ -29,7 +29,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         free.bind(("localhost", 0))
         port = free.getsockname()[1]
     folder = tmp_path_factory.mktemp("server")
-    command = [sys.executable, "-m", "streamlit", "run", str(ROOT / "app" / "main.py")]
+    command = [sys.executable, "-m", "streamlit", "run", str(ROOT / "app" / "serve.py")]
     command += ["--server.port", str(port), "--server.headless", "true"]
     folders = {"CAPSIGHT_STORE": str(folder / "store"), "CAPSIGHT_DATA": str(folder / "data")}
     log = folder / "log"
