@@ -25,7 +25,7 @@ BOUNDED = [pytest.param(kind, id=name) for name, kind in ATTACKS.items() if issu
 @pytest.fixture(params=[torch.float32, torch.bfloat16], ids=["float32", "bfloat16"], autouse=True)
 def precision(request, monkeypatch):
     """Every clause holds in both precisions of gradients, whichever this machine would choose."""
-    monkeypatch.setattr("core.attacks.base.gradient_precision", lambda where: request.param)
+    monkeypatch.setattr("core.attacks.base.network_precision", lambda where: request.param)
     return request.param
 
 
