@@ -8,6 +8,8 @@ PYTEST ?=
 BENCH ?=
 # What `make avx2` runs: whatever depends on how fast the machine is.
 ORDINARY := tests/e2e tests/core/test_runtime.py tests/core/test_training.py tests/core/attacks tests/test_benchmarks.py
+# pytest's status for no tests, which is what PYTEST may leave of one kind.
+NONE := || [ $$? -eq 5 ]
 # Where another build of PyTorch than the package index's comes from, see "CUDA" in the README.
 TORCH_INDEX ?=
 
@@ -46,8 +48,10 @@ install: $(STAMP_RUN)
 	@echo "== $(VENV) is ready"
 
 test: check
-	@echo "== Tests"
-	@$(BIN)/python -m pytest $(PYTEST)
+	@echo "== Tests, side by side"
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 8 --dist worksteal -m "not alone" $(PYTEST) $(NONE)
+	@echo "== Tests that want the machine for themselves"
+	@$(BIN)/python -m pytest -m alone $(PYTEST) $(NONE)
 
 avx2: $(STAMP_TEST)
 	@echo "== Tests, computing as on a processor without matrix units"

@@ -17,6 +17,7 @@ from core.models import build
 from core.models.routing import Routing
 
 ROOT = Path(__file__).parents[1]
+pytestmark = pytest.mark.alone
 
 
 def test_the_short_form_measures_every_kind_of_work():

@@ -21,6 +21,7 @@ def test_parts_cover_everything_once(count: int) -> None:
     assert sorted(done) == list(range(count))
 
 
+@pytest.mark.alone
 @TWO
 def test_parts_run_at_once() -> None:
     meeting = threading.Barrier(2)
@@ -121,6 +122,7 @@ def test_threads_are_as_before_also_after_an_error(two_threads):
         assert torch.get_num_threads() == 2, "never more"
 
 
+@pytest.mark.alone
 @TWO
 def test_a_thread_that_starts_while_another_is_at_one_gets_all_of_them():
     configure()

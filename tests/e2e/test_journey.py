@@ -7,6 +7,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 VERDICT = ".cs-verdict"
+pytestmark = pytest.mark.alone
 
 
 def query(tab: Any) -> dict[str, list[str]]:

@@ -13,6 +13,8 @@ from precompute.engine import BuildError, run
 from precompute.graph import Step
 from precompute.store import Store
 
+pytestmark = pytest.mark.alone
+
 
 @pytest.fixture
 def expected(tmp_path):
