@@ -6,7 +6,7 @@ PORT ?= 8501
 PYTEST ?=
 # What the benchmarks are to be told, for example BENCH=--quick.
 BENCH ?=
-# What `make avx2` runs: whatever depends on how fast the machine is.
+# What `make ordinary` runs: what depends most on the processor.
 ORDINARY := tests/e2e tests/core/test_runtime.py tests/core/test_training.py tests/core/attacks tests/test_benchmarks.py
 # pytest's status for no tests, which is what PYTEST may leave of one kind.
 NONE := || [ $$? -eq 5 ]
@@ -24,13 +24,13 @@ STAMP_RUN := $(VENV)/.requirements
 STAMP_TEST := $(VENV)/.requirements-dev
 STAMP_BENCH := $(VENV_BENCH)/.requirements
 
-.PHONY: help run install test avx2 bench check format versions clean
+.PHONY: help run install test tests ordinary bench check format versions clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make run       start the app at http://localhost:$(PORT); installs what it needs first"
 	@echo "make test      run all checks and tests; installs what they need first"
-	@echo "make avx2      run the tests of speed and of training as on a processor without matrix units"
+	@echo "make ordinary  run tests of training, attacks, pages and benchmarks as on a processor without matrix units"
 	@echo "make bench     time Capsight beside its peers, in an environment of its own; wants an idle machine"
 	@echo "make install   prepare .venv alone"
 	@echo "make check     lint, types and import rules"
@@ -47,15 +47,17 @@ run: install
 install: $(STAMP_RUN)
 	@echo "== $(VENV) is ready"
 
-test: check
+test: check tests
+
+tests: $(STAMP_TEST)
 	@echo "== Tests, side by side"
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 8 --dist worksteal -m "not alone" $(PYTEST) $(NONE)
 	@echo "== Tests that want the machine for themselves"
 	@$(BIN)/python -m pytest -m alone $(PYTEST) $(NONE)
 
-avx2: $(STAMP_TEST)
-	@echo "== Tests, computing as on a processor without matrix units"
-	@ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2 $(BIN)/python -m pytest $(or $(PYTEST),$(ORDINARY))
+ordinary: $(STAMP_TEST)
+	@echo "== Computing as on a processor without matrix units"
+	@ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2 $(MAKE) --no-print-directory tests PYTEST="$(or $(PYTEST),$(ORDINARY))"
 
 bench: $(STAMP_BENCH)
 	@echo "== Benchmarks"
