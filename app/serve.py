@@ -6,6 +6,7 @@ while the browser still reads its own part. `streamlit run app/main.py` serves t
 
 import importlib
 import sys
+import webbrowser
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -27,10 +28,17 @@ def read() -> None:
         importlib.import_module(module)
 
 
+def open_browser() -> None:
+    """Show the app, where there is a screen; Streamlit does so only when it runs a page's file itself."""
+    if not st.get_option("server.headless"):
+        webbrowser.open(f"http://localhost:{st.get_option('server.port')}")
+
+
 @asynccontextmanager
 async def reading(_: st.App) -> AsyncGenerator[None]:
     """Read while the server already answers."""
-    Thread(target=read, name="reading libraries", daemon=True).start()
+    for task in (open_browser, read):
+        Thread(target=task, name=task.__name__, daemon=True).start()
     yield
 
 
