@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from core.attacks import Attack, AttackState, Boundary
 from core.detectors import ReconstructionDetector
-from core.runtime import suited_to
+from core.runtime import at_most, worthwhile_threads
 
 # Points of the path that are kept: enough to scrub through, few enough to keep in memory.
 FRAMES = 50
@@ -68,7 +68,7 @@ class Frame:
 def observe(model: nn.Module, x: Tensor, step: int = 0, queries: Tensor | None = None) -> Frame:
     """Show images (B, C, H, W) to the network and the detector; everything comes back on the CPU."""
     score = ReconstructionDetector(model).score(x)  # pyright: ignore[reportArgumentType]
-    with suited_to(model, x):
+    with at_most(worthwhile_threads(model, x)):
         parts = (x, model(x), model.reconstruct(x), score)  # pyright: ignore[reportCallIssue]
     seen, logits, rebuilt, distance = (part.float().cpu() for part in parts)
     return Frame(step, seen, logits, rebuilt, distance, queries)

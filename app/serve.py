@@ -18,7 +18,7 @@ HERE = Path(__file__).resolve().parent
 if str(HERE.parent) not in sys.path:
     sys.path.insert(0, str(HERE.parent))
 
-FIRST = ("app.state", "app.live", "app.ui.explain", "app.ui.notices")
+FIRST = ("app.state", "app.ui.explain", "app.ui.notices", "core.walkthrough")
 """What the first page imports."""
 
 

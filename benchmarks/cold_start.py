@@ -9,77 +9,41 @@ import argparse
 import json
 import os
 import shutil
-import socket
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from benchmarks.serving import CHROMIUM, FLAGS, served
+
 ROOT = Path(__file__).parents[1]
 AVX2 = {"ATEN_CPU_CAPABILITY": "avx2", "ONEDNN_MAX_CPU_ISA": "AVX2"}
-FLAGS = (
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-)
 PATIENCE = 300.0
 """Seconds after which a start has failed."""
 PICTURE = ".cs-how img"
 """On Overview, of the figure."""
 
 
-@contextmanager
-def fresh_server(folder: Path, variables: dict[str, str]) -> Iterator[tuple[str, float]]:
-    """The app of a fresh clone in a folder; its address, and when it was started."""
-    clone = folder / "clone"
-    subprocess.run(["git", "clone", "--quiet", str(ROOT), str(clone)], check=True)
-    with socket.socket() as free:
-        free.bind(("localhost", 0))
-        port = free.getsockname()[1]
+def environment(folder: Path, variables: dict[str, str]) -> dict[str, str]:
+    """Variables of somebody who has nothing cached."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("CAPSIGHT", "NUMBA"))}
-    own = {"HOME": str(folder), "XDG_CACHE_HOME": str(folder / "cache")}
-    command = [sys.executable, "-m", "streamlit", "run", "app/serve.py", "--server.port", str(port)]
-    began = time.monotonic()
-    process = subprocess.Popen(
-        [*command, "--server.headless", "true"],
-        cwd=clone,
-        env=kept | own | variables,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    try:
-        yield f"http://localhost:{port}", began
-    finally:
-        process.terminate()
-        process.wait(20)
-
-
-def wait_for(address: str, until: float) -> None:
-    """Wait until a server answers."""
-    while True:
-        try:
-            with urllib.request.urlopen(f"{address}/_stcore/health", timeout=2):
-                return
-        except OSError:
-            if time.monotonic() > until:
-                raise
-            time.sleep(0.02)
+    return kept | {"HOME": str(folder), "XDG_CACHE_HOME": str(folder / "cache")} | variables
 
 
 def start_once(browser: Any, variables: dict[str, str]) -> dict[str, float]:
     """Seconds from the command to the server's answer, the first picture, and that of the live attack."""
     folder = Path(tempfile.mkdtemp(prefix="capsight-cold-"))
+    clone = folder / "clone"
+    subprocess.run(["git", "clone", "--quiet", str(ROOT), str(clone)], check=True)
+    began = time.monotonic()
     try:
-        with fresh_server(folder, variables) as (address, began):
-            wait_for(address, began + PATIENCE)
+        with (
+            (folder / "log").open("w") as log,
+            served(clone, environment(folder, variables), log, PATIENCE) as address,
+        ):
             answered = time.monotonic()
             tab = browser.new_page(viewport={"width": 1440, "height": 1000})
             tab.set_default_timeout(1000 * PATIENCE)
@@ -108,11 +72,10 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=3, help="starts, each of a clone of its own")
     parser.add_argument("--json", action="store_true", help="print JSON")
     arguments = parser.parse_args()
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
-    if chromium is None:
+    if CHROMIUM is None:
         parser.error("expected Chromium on the path, found none; install it")
     with sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=chromium, headless=True, args=list(FLAGS))
+        browser = driver.chromium.launch(executable_path=CHROMIUM, headless=True, args=list(FLAGS))
         variables = AVX2 if arguments.avx2 else {}
         runs = [start_once(browser, variables) for _ in range(arguments.repeats)]
         browser.close()

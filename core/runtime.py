@@ -4,7 +4,7 @@ import ctypes
 import platform
 import time
 from collections.abc import Callable, Generator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager
 from functools import cache
 from pathlib import Path
 
@@ -35,7 +35,7 @@ def configure() -> None:
 
     Gradients through squash and softmax are full of denormals, and each is slow. An attack asks for the same
     megabytes in every step; what glibc returns to the system in between has to be cleared and mapped again,
-    a fifth of a step on few images. A thread that starts while another is at one, see `suited_to`, would stay
+    a fifth of a step on few images. A thread that starts while another is at one, see `at_most`, would stay
     at one. On CUDA, convolutions would round their input to TF32's 10 bits unless told otherwise, and a
     verdict would depend on the device.
     """
@@ -58,16 +58,16 @@ FEW = 5e9
 """Pixels times weights up to which a second thread gains under a tenth: five digits on a compact CapsNet."""
 
 
-def suited_to(model: object, x: Tensor) -> AbstractContextManager[None]:
-    """Inside, the network computes on images (B, C, H, W) in as many threads as they are worth: one, or all.
+def worthwhile_threads(model: object, x: Tensor) -> int:
+    """In how many threads a network should compute on images (B, C, H, W): one, or all.
 
     The choice depends on the work alone, so that results can be repeated. Where the machine is busy, all
     threads are about as fast as one, as they do not wait busily (see `core/__init__.py`).
     """
     if x.device.type != "cpu" or not isinstance(model, nn.Module):
-        return nullcontext()
+        return torch.get_num_threads()
     small = x.numel() * sum(weights.numel() for weights in model.parameters()) <= FEW
-    return at_most(1) if small else nullcontext()
+    return 1 if small else torch.get_num_threads()
 
 
 @contextmanager

@@ -4,11 +4,12 @@ import pytest
 import torch
 
 from core import data
-from core.attacks import PGD, ReconstructivePGD, predict
+from core.attacks import PGD, predict
 from core.detectors import ReconstructionDetector
 from core.images import from_uint8
 from core.kept import attacked_images, kept_rows
 from core.metrics import success_rate, undetected_rate
+from core.walkthrough import walkthrough
 from precompute.loading import load_model
 from precompute.pipeline import experiment, shipped_names
 from precompute.profiles import DATASETS, MODELS
@@ -76,17 +77,18 @@ def test_the_stored_walkthrough_is_what_its_attacks_give_here(store):
     """To rounding, which may turn a step where the gradient vanishes: a page shows one, then the other."""
     bundle = shipped(store, "digits")
     stored, model, test = bundle["capsnet/walkthrough"], model_of(bundle, "capsnet"), data.load("digits").test
-    facts, index = stored.facts, torch.full((2,), stored.facts["index"])
+    facts, here = stored.facts, walkthrough(model, test, stored.facts)
     assert int(test.labels[facts["index"]]) == facts["source"]
-    fields = {**facts["fields"], "beta": torch.tensor(facts["betas"])}
-    x, y = test.x(index), test.labels[index]
-    x_adv = ReconstructivePGD(**fields)(model, x, y, target=facts["target"], index=index).x_adv
-    images = torch.cat([x[:1], x_adv])
-    pgd = PGD(**facts["fields"])(model, x[:1], y[:1], target=facts["target"], index=index[:1]).x_adv
-    assert float((pgd - x_adv[:1]).abs().mean()) < 0.01, "R-PGD with beta 1 is PGD"
+    index, images = torch.tensor([facts["index"]]), from_uint8(here["image"])
+    pgd = PGD(**facts["fields"])(
+        model, test.x(index), test.labels[index], target=facts["target"], index=index
+    )
+    assert torch.equal(images[:1], test.x(index))
+    assert float((pgd.x_adv - images[1:2]).abs().mean()) < 0.01, "R-PGD with beta 1 is PGD"
     assert float((from_uint8(stored.tensors["image"]) - images).abs().mean()) < 0.01
     assert stored.tensors["prediction"].tolist() == predict(model, images).tolist() == [3, 8, 8]
     distance = ReconstructionDetector(model).score(images)
+    assert torch.allclose(here["distance"], distance)
     assert torch.allclose(stored.tensors["distance"], distance, rtol=0.05)
     threshold = bundle.load("capsnet/clean", ()).facts["threshold"]
     assert (distance > threshold).tolist() == [False, True, False]

@@ -4,21 +4,18 @@ from pathlib import Path
 from typing import Any
 
 import streamlit as st
-import torch
 from torch import Tensor
 
 from app import state
-from app.live import observe
 from app.ui import explain, notices
 from app.ui.explain import Example
 from app.ui.images import png
 from app.ui.status import status_line
 from app.ui.verdict import Verdict
 from core import data
-from core.attacks import ATTACKS
-from core.images import from_uint8, to_uint8
 from core.metrics import threshold_at
-from precompute.store import Artifact, Bundle
+from core.models import ReconstructingNet
+from core.walkthrough import walkthrough
 
 DATASET, MODEL = "digits", "capsnet"
 TEXT = Path(__file__).parents[2] / "assets" / "texts" / "overview.md"
@@ -56,19 +53,20 @@ def main() -> None:
             st.switch_page("views/live_attack.py")
     found = state.bundle(DATASET)
     stored = found.get(f"{MODEL}/walkthrough") if found else None
-    place = figure.empty()
+    place, clean = figure.empty(), None
     if found is None or stored is None:
         with figure:
             notices.missing_bundle(DATASET)
     else:
-        show(place, found, stored, stored.tensors)
+        clean = found.load(f"{MODEL}/clean", only=("validation_distance",)).tensors["validation_distance"]
+        show(place, clean, stored.facts, stored.tensors)
     st.space("small")
     for links in LINKS:
         for column, (page, icon, about) in zip(st.columns(len(links)), links, strict=True):
             with column.container(border=True, height="stretch", gap="xxsmall"):
                 st.page_link(f"views/{page}.py", icon=f":material/{icon}:")
                 st.caption(about)
-    if found is None or stored is None:
+    if found is None or stored is None or clean is None:
         return
     foot = st.empty()
     facts = stored.facts
@@ -77,18 +75,18 @@ def main() -> None:
         status_line(*about, live=False, n=len(facts["betas"]), profile=found.profile)
     # What is stored is on the screen by now; computing it anew takes the place of that when it is done.
     if live := attacked(found.names[f"{MODEL}/weights"], facts):
-        show(place, found, stored, live)
+        show(place, clean, facts, live)
         with foot:
             status_line(*about, live=True, n=len(facts["betas"]), profile=found.profile)
 
 
-def show(place: Any, found: Bundle, stored: Artifact, seen: dict[str, Tensor]) -> None:
+def show(place: Any, clean: Tensor, facts: dict[str, Any], seen: dict[str, Tensor]) -> None:
     """Draw the figure of three images as the network and the detector see them.
 
     Args:
-        seen: `image`, `reconstruction`, `prediction` and `distance`, as the walkthrough stores them.
+        clean: Distances of clean images, (N,).
+        facts, seen: The walkthrough's.
     """
-    clean = found.load(f"{MODEL}/clean", only=("validation_distance",)).tensors["validation_distance"]
     threshold, classes = threshold_at(clean), data.spec(DATASET).classes
     examples = [
         Example(
@@ -98,8 +96,8 @@ def show(place: Any, found: Bundle, stored: Artifact, seen: dict[str, Tensor]) -
             png(seen["reconstruction"][row]),
             Verdict(
                 int(seen["prediction"][row]),
-                stored.facts["source"],
-                stored.facts["target"],
+                facts["source"],
+                facts["target"],
                 float(seen["distance"][row]),
                 threshold,
                 classes,
@@ -125,20 +123,10 @@ def attacked(
     dataset = state.dataset(DATASET)
     if dataset is None:
         return {}
-    network, where = state.model(DATASET, MODEL), state.device()
-    index = torch.full((len(facts["betas"]),), facts["index"])
-    x, y = dataset.test.x(index).to(where), dataset.test.labels[index].to(where)
-    attack = ATTACKS[facts["attack"]](**facts["fields"] | {"beta": torch.tensor(facts["betas"])})
+    network = state.model(DATASET, MODEL)
+    assert isinstance(network, ReconstructingNet)
     with state.accelerator():
-        result = attack(network, x, y, target=facts["target"], index=index, seed=facts["seed"])
-        images = to_uint8(torch.cat([x[:1], result.x_adv]).cpu())
-        frame = observe(network, from_uint8(images).to(where))
-    return {
-        "image": images,
-        "reconstruction": to_uint8(frame.reconstruction),
-        "prediction": frame.prediction,
-        "distance": frame.distance,
-    }
+        return walkthrough(network, dataset.test, facts)
 
 
 with notices.explained():

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from core.images import check_images
 from core.objectives import Classifier
-from core.runtime import network_precision, suited_to
+from core.runtime import at_most, network_precision, worthwhile_threads
 
 # Rounding of x + delta in float32 may put a pixel this far outside the ball.
 ROUNDING = 1e-6
@@ -166,7 +166,7 @@ class Problem:
 @torch.no_grad()
 def predict(model: Classifier, x: Tensor, batch_size: int = 256) -> Tensor:
     """Winning classes (B,), in float32 and evaluation mode."""
-    with untouched(model), suited_to(model, x):
+    with untouched(model), at_most(worthwhile_threads(model, x)):
         return torch.cat([model(part).argmax(1) for part in x.split(batch_size)])
 
 
@@ -346,8 +346,9 @@ class Attack(ABC):
 
 def suitably(path: Iterator[AttackState], model: Classifier, x: Tensor) -> Iterator[AttackState]:
     """A path from images (B, C, H, W), each of its states computed in as many threads as that is worth."""
+    threads = worthwhile_threads(model, x)
     while True:
-        with suited_to(model, x):
+        with at_most(threads):
             state = next(path, None)
         if state is None:
             return

@@ -5,7 +5,7 @@ from torch import Tensor
 
 from core.metrics import threshold_at
 from core.objectives import Reconstructor, l2_distance, reconstruction_distance
-from core.runtime import suited_to
+from core.runtime import at_most, worthwhile_threads
 
 
 class ReconstructionDetector:
@@ -24,7 +24,7 @@ class ReconstructionDetector:
     @torch.no_grad()
     def score(self, x: Tensor, batch_size: int = 256) -> Tensor:
         """||r(v_f(x)) - x||_2 for images (B, C, H, W), (B,)."""
-        with suited_to(self.model, x):
+        with at_most(worthwhile_threads(self.model, x)):
             return torch.cat([self.evasion_loss(part) for part in x.split(batch_size)])
 
     @torch.no_grad()

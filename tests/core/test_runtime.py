@@ -9,7 +9,7 @@ from torch import nn
 
 from core import runtime
 from core.attacks import PGD
-from core.runtime import at_most, configure, in_parts, network_precision, suited_to
+from core.runtime import at_most, configure, in_parts, network_precision, worthwhile_threads
 
 TWO = pytest.mark.skipif(torch.get_num_threads() < 2, reason="torch has one thread")
 
@@ -70,7 +70,7 @@ def test_precision_is_what_networks_are_fastest_in(small, large, expected, asked
     assert len({work for work in works if work[0] == torch.bfloat16}) == asked, "no more than needed"
 
 
-def test_the_probe_is_quick_and_asked_once() -> None:
+def test_the_probe_is_asked_once_and_its_works_are_those_of_networks() -> None:
     where = torch.device("cpu")
     network_precision(where)
     before = network_precision.cache_info()
@@ -106,8 +106,7 @@ class Wide(nn.Module):
 @pytest.mark.parametrize(("images", "weights", "threads"), [(1, 10**6, 1), (128, 10**6, 2), (1, 10**7, 2)])
 def test_small_work_is_done_in_one_thread_and_large_work_in_all(images, weights, threads, two_threads):
     model, x = Wide(weights), torch.rand(images, 1, 28, 28)
-    with suited_to(model, x):
-        assert torch.get_num_threads() == threads
+    assert worthwhile_threads(model, x) == threads
     PGD(epsilon=0.1, step_size=0.01, steps=2)(model, x, torch.arange(images) % 10)
     list(PGD(epsilon=0.1, step_size=0.01, steps=2).iterate(model, x, torch.arange(images) % 10))
     assert set(model.threads) == {threads}

@@ -10,6 +10,7 @@ from core.detectors import ReconstructionDetector
 from core.metrics import undetected_rate
 from core.models import build
 from core.models.packing import SCALE
+from core.runtime import dtype_name, network_precision
 from core.selection import select
 from precompute.artifact import Artifact
 from precompute.files import Folder
@@ -271,6 +272,7 @@ def test_weights_leave_as_float16_and_reload_to_the_same_model(job):
     assert all(value.dtype == torch.float16 for value in outcome.tensors.values())
     assert outcome.facts["parameters"] == sum(value.numel() for value in outcome.tensors.values())
     assert len(outcome.facts["history"]) == 1
+    assert outcome.facts["precision"] == dtype_name(network_precision(torch.device("cpu")))
     model = on_cpu(COMMON, artifact(dict(outcome.tensors)))
     assert torch.equal(model.state_dict()["head.weight"], outcome.tensors["head.weight"].float())
     assert not any(p.requires_grad for p in model.parameters())
