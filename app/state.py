@@ -14,6 +14,7 @@ from core.data import SPECS, DataError, Dataset
 from core.models.compiling import prepare_in_background
 from core.models.packing import unpack
 from core.runtime import configure, device
+from precompute.steps.records import Weights
 from precompute.store import BEST_FIRST, Bundle, Store, default_url
 
 # Denormal numbers make routing several times slower on a CPU. The flag belongs to the thread, and every
@@ -27,24 +28,20 @@ FPRS = (
 """False-positive rates on offer: dense where detectors are used."""
 
 
-def bundles() -> list[tuple[str, str]]:
-    """(data set, profile) of every bundle there is, shipped or built here. Raises CorruptArtifact."""
-    return [(found.dataset, found.profile) for found in _bundles(default_url())]
-
-
-def bundle(dataset: str) -> Bundle | None:
-    """The bundle of a data set: of the profile chosen in the address, else the best there is.
+def bundle(dataset: str, paper: str) -> Bundle | None:
+    """The bundle of a paper on a data set: of the profile chosen in the address, else the best there is.
 
     Of several, one that is about the local copy's images comes first.
 
     Raises: CorruptArtifact.
     """
     chosen = st.session_state.get("profile")
-    if (dataset, chosen) not in bundles():
+    every = [b for b in _bundles(default_url()) if (b.dataset, b.paper) == (dataset, paper)]
+    if chosen not in [b.profile for b in every]:
         chosen = None
-    found = _store(default_url()).bundle(dataset, chosen)
+    found = _store(default_url()).bundle(dataset, paper, chosen)
     if found and not fits(found):
-        others = [b for b in _bundles(default_url()) if b.dataset == dataset and fits(b)]
+        others = [b for b in every if fits(b)]
         others = [b for b in others if b.profile == (chosen or b.profile)]
         found = min(others, key=lambda b: BEST_FIRST.index(b.profile), default=found)
     return found
@@ -65,17 +62,14 @@ def dataset(name: str) -> Dataset | None:
     return data.load(name) if data.is_available(name) else None
 
 
-def model(dataset: str, name: str) -> nn.Module:
-    """A model with the weights of the bundle, ready to be attacked and shared by all sessions.
+def model(found: Bundle, name: str) -> nn.Module:
+    """A model with the weights of a bundle, ready to be attacked and shared by all sessions.
 
     Raises: MissingArtifact, CorruptArtifact.
     """
-    found = bundle(dataset)
-    if found is None:
-        found = Bundle(_store(default_url()), dataset, "demo", {}, {})
     if f"{name}/weights" not in found:
         found.load(f"{name}/weights")  # says what is missing and how to build it
-    return _model(default_url(), dataset, name, found.names[f"{name}/weights"], str(device()))
+    return _model(default_url(), found.dataset, name, found.names[f"{name}/weights"], str(device()))
 
 
 def model_names(found: Bundle) -> list[str]:
@@ -107,14 +101,13 @@ def choose_dataset() -> str:
             bind="query-params",
             help="Digits come with the program. The others show their pictures from a copy of your own.",
         )
-        profiles = list(dict.fromkeys(profile for found, profile in bundles() if found == name))
-        best = _store(default_url()).bundle(name)
-        if best and len(profiles) > 1:
+        built = {found.profile for found in _bundles(default_url()) if found.dataset == name}
+        profiles = [profile for profile in BEST_FIRST if profile in built]
+        if len(profiles) > 1:
             url.check_choice("profile", profiles, "Profile")
             st.selectbox(
                 "Profile",
                 profiles,
-                index=profiles.index(best.profile),
                 key="profile",
                 bind="query-params",
                 help="How much was computed: smoke in seconds, demo in minutes, paper as published.",
@@ -173,11 +166,11 @@ def _bundles(location: str) -> list[Bundle]:
 
 @st.cache_resource(max_entries=12, show_spinner="Loading the network")
 def _model(location: str, dataset: str, name: str, key: str, where: str) -> nn.Module:
-    weights = _store(location).load(key)
+    weights = Weights.of(_store(location).load(key))
     spec = SPECS[dataset]
-    network = models.build(name, spec.shape, len(spec.classes), weights.facts["size"])
+    network = models.build(name, spec.shape, len(spec.classes), weights.size)
     # Results are computed with exactly the weights that ship.
-    network.load_state_dict(unpack(weights.tensors))
+    network.load_state_dict(unpack(weights.packed))
     network.to(where).eval().requires_grad_(False)
     # The first gradient of all prepares what torch computes with, better here than within an attack.
     if where == "cpu":

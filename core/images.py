@@ -66,6 +66,50 @@ def quantise(x: Tensor) -> Tensor:
     return _levels(x) / LEVELS
 
 
+def in_levels(delta: Tensor) -> Tensor:
+    """Changes of images rounded to 8-bit levels: int8 where that holds all of them, else int16.
+
+    Args:
+        delta: In pixel units, (..., C, H, W), from -1 to 1.
+    """
+    levels = (delta * LEVELS).round()
+    return levels.to(_holding(float(levels.abs().max())))
+
+
+def in_pixels(levels: Tensor) -> Tensor:
+    """Changes of images in pixel units, float32, from 8-bit levels of the same shape; undoes `in_levels`."""
+    return levels.float() / LEVELS
+
+
+def add_levels(images: Tensor, levels: Tensor) -> Tensor:
+    """Changed images, clipped to what 8 bits hold, (..., C, H, W) uint8.
+
+    Args:
+        images: uint8.
+        levels: Changes in 8-bit levels, of a shape that broadcasts.
+    """
+    return (images.short() + levels.short()).clamp(0, LEVELS).to(torch.uint8)
+
+
+def eight_bit(x: Tensor, x_adv: Tensor, epsilon: float = 1.0) -> Tensor:
+    """What attacked images change of clean ones in 8-bit levels, (B, C, H, W), rounded to stay in the ball.
+
+    Args:
+        x: Images that are 8-bit, float32 in [0, 1].
+        x_adv: Attacked images.
+        epsilon: linf radius.
+    Returns: int8 where that holds epsilon, else int16.
+    """
+    levels = int(epsilon * LEVELS + 1e-6)
+    delta = to_uint8(x_adv).short() - to_uint8(x).short()
+    return delta.clamp(-levels, levels).to(_holding(levels))
+
+
+def _holding(largest: float) -> torch.dtype:
+    """The smallest type of whole numbers that holds levels up to `largest` of either sign."""
+    return torch.int8 if largest <= torch.iinfo(torch.int8).max else torch.int16
+
+
 def _levels(x: Tensor) -> Tensor:
     """Whole levels 0..255 as float32, of checked images."""
     _check_layout(x, torch.float32, None)

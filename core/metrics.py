@@ -44,6 +44,10 @@ class Rate:
         """Upper end of the interval."""
         return self.interval[1]
 
+    def record(self) -> dict[str, float]:
+        """As columns of a table: k, n, value, low, high."""
+        return {"k": self.k, "n": self.n, "value": self.value, "low": self.low, "high": self.high}
+
 
 def wilson(k: int, n: int, confidence: float = CONFIDENCE) -> tuple[float, float]:
     """Wilson's score interval for k successes among n trials.

@@ -26,11 +26,6 @@ class Rows:
     def __getitem__(self, rows: slice) -> "Rows":
         return Rows(self.index[rows], self.label[rows], None if self.target is None else self.target[rows])
 
-    def tensors(self) -> dict[str, Tensor]:
-        """As stored: untargeted rows have the target -1."""
-        target = torch.full_like(self.label, -1) if self.target is None else self.target
-        return {"index": self.index, "label": self.label, "target": target}
-
 
 def select(labels: Tensor, choice: Mapping[str, Any], n_classes: int = 10) -> Rows:
     """Take images of each class in test order.

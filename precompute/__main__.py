@@ -7,6 +7,7 @@ do is over at once.
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
@@ -14,16 +15,15 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 import typer.core
 
-from precompute.artifact import CorruptArtifact, MissingArtifact, build_command
-from precompute.files import Folder
-from precompute.store import Store
-from precompute.work import BuildError
+from precompute.engine.task import BuildError
+from precompute.store import CorruptArtifact, MissingArtifact, Store, build_command
+from precompute.store.files import Folder
 
 if TYPE_CHECKING:
     from rich.table import Table
     from rich.tree import Tree
 
-    from precompute.status import Experiments
+    from precompute.papers import Paper
 
 
 class _Group(typer.core.TyperGroup):
@@ -57,6 +57,9 @@ StoreOption = Annotated[
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 ProfileOption = Annotated[str, typer.Option("--profile", help="smoke, demo or paper.")]
+PaperOption = Annotated[
+    str | None, typer.Option("--paper", metavar="PAPER", help="One paper's short name; without it, all.")
+]
 DatasetArgument = Annotated[
     str, typer.Argument(metavar="DATASET", help="digits, mnist, fashion_mnist, svhn or cifar10.")
 ]
@@ -65,6 +68,7 @@ DatasetArgument = Annotated[
 @app.command()
 def build(
     dataset: DatasetArgument,
+    paper: PaperOption = None,
     profile: ProfileOption = "demo",
     workers: Annotated[int | None, typer.Option(min=1, help="Build in this many processes.")] = None,
     scheduler: Annotated[
@@ -75,64 +79,79 @@ def build(
     ] = False,
     store: StoreOption = None,
 ) -> None:
-    """Build the bundle of a data set, or go on with it."""
-    from rich.console import Console
-
-    from precompute.display import Display
-    from precompute.engine import run
-    from precompute.graph import keys_by_name
-    from precompute.stopping import stoppable
+    """Build the bundles of a data set, one for each paper, or go on with them."""
+    from precompute.engine.stopping import stoppable
 
     if workers and scheduler:
         _stop("expected --workers or --scheduler, got both; a scheduler has workers of its own", 2)
-    from precompute import pipeline
-
-    _check(dataset, profile)
-    destination = Store(store)
-    steps = pipeline.experiment(dataset, profile)
-    if shipped:
-        names = pipeline.shipped_names(dataset, profile)
-        steps = [step for step in steps if step.name in names]
+    papers, destination, whole = _chosen(dataset, paper, profile), Store(store), True
     try:
-        with (
-            stoppable(lambda sentence: typer.echo(sentence, err=True)),
-            Display(Console(stderr=True), f"{dataset} {profile}") as display,
-        ):
-            report = run(
-                steps,
-                destination,
-                workers=workers,
-                scheduler=scheduler,
-                origin={"dataset": dataset, "profile": profile},
-                on_event=display.show,
-            )
+        with stoppable(lambda sentence: typer.echo(sentence, err=True)):
+            for chosen in papers:
+                whole &= _build(chosen, dataset, profile, destination, workers, scheduler, shipped)
     except KeyboardInterrupt:
         typer.echo("Stopped. What is finished is kept, and the same command goes on from there.", err=True)
         raise typer.Exit(130) from None
+    if not whole:
+        raise typer.Exit(1)
+
+
+def _build(
+    paper: Paper,
+    dataset: str,
+    profile: str,
+    store: Store,
+    workers: int | None,
+    scheduler: str | None,
+    shipped: bool,
+) -> bool:
+    """Build one bundle; returns whether all of it is there."""
+    from rich.console import Console
+
+    from precompute.engine.display import Display
+    from precompute.engine.run import run
+    from precompute.papers import bundle_facts
+    from precompute.steps.step import keys_by_name
+
+    title = f"{dataset} {paper.name} {profile}"
+    steps = paper.experiment(dataset, profile)
+    if shipped:
+        steps = [step for step in steps if paper.ships(step)]
+    with Display(Console(stderr=True), title) as display:
+        report = run(
+            steps,
+            store,
+            workers=workers,
+            scheduler=scheduler,
+            origin={"dataset": dataset, "profile": profile},
+            on_event=display.show,
+        )
     for name, trace in report.traces.items():
         typer.echo(f"\n{name}: {trace}", err=True)
     counts = f"{len(report.built)} built, {len(report.hits)} there already"
     if not report.ok:
         counts += f", {len(report.failed)} failed, {len(report.not_run)} not run"
-    typer.echo(f"{dataset} {profile}: {counts}, {report.seconds:.1f} s, {destination}", err=True)
-    if not report.ok:
-        raise typer.Exit(1)
-    names = keys_by_name(steps)
-    known = destination.bundle(dataset, profile)
-    if known is None or known.names != names:  # the facts need the data, which takes a while to read
-        destination.set_bundle(dataset, profile, names, pipeline.bundle_facts(dataset, profile))
+    typer.echo(f"{title}: {counts}, {report.seconds:.1f} s, {store}", err=True)
+    if report.ok:
+        names = keys_by_name(steps)
+        known = store.bundle(dataset, paper.name, profile)
+        if known is None or known.names != names:  # the facts need the data, which takes a while to read
+            store.set_bundle(dataset, paper.name, profile, names, bundle_facts(dataset, profile, steps))
+    return report.ok
 
 
 @app.command()
 def status(json_: JsonOption = False, store: StoreOption = None) -> None:
     """Say which steps are there, stale or missing."""
-    from precompute.status import status as rows_of
+    from precompute.engine.status import status as rows_of
+    from precompute.papers import experiments
 
-    rows = rows_of(Store(store), _experiments())
+    rows = rows_of(Store(store), experiments())
     if json_:
         _print_json(rows)
     else:
-        _print_table(("dataset", "profile", "bundle", "current", "present", "stale", "missing"), rows)
+        columns = ("dataset", "paper", "profile", "bundle", "current", "present", "stale", "missing")
+        _print_table(columns, rows)
 
 
 @app.command()
@@ -146,9 +165,10 @@ def explain(
     from rich.markup import escape
     from rich.tree import Tree
 
-    from precompute.status import Entry, catalogue, lookup
+    from precompute.engine.status import Entry, catalogue, lookup
+    from precompute.papers import experiments
 
-    entries = catalogue(Store(store), _experiments())
+    entries = catalogue(Store(store), experiments())
     found = lookup(entries, key)
     if not found:
         _stop(f"expected a key, its beginning or a step's name, got {key!r}; `status --json` lists them", 2)
@@ -185,7 +205,7 @@ def explain(
 @app.command()
 def verify(json_: JsonOption = False, store: StoreOption = None) -> None:
     """Read every artifact and compare it with its digests."""
-    from precompute.status import verify as rows_of
+    from precompute.engine.status import verify as rows_of
 
     rows = rows_of(Store(store))
     damaged = [row for row in rows if row["problems"]]
@@ -205,11 +225,12 @@ def gc(
     store: StoreOption = None,
 ) -> None:
     """Remove what no bundle and no experiment needs."""
-    from precompute.garbage import find_garbage, remove_garbage
-    from precompute.status import wanted_keys
+    from precompute.engine.status import wanted_keys
+    from precompute.papers import experiments
+    from precompute.store.garbage import find_garbage, remove_garbage
 
     owner = Store(store)
-    garbage = find_garbage(owner, wanted_keys(_experiments()))
+    garbage = find_garbage(owner, wanted_keys(experiments()))
     sizes: dict[tuple[str, str], int] = {}
     for item in garbage:
         sizes[item.folder, item.reason] = sizes.get((item.folder, item.reason), 0) + item.bytes
@@ -227,13 +248,12 @@ def report(
     store: StoreOption = None,
 ) -> None:
     """Set our numbers beside the published ones."""
-    from precompute.report import papers
-    from precompute.report import report as rows_of
+    from precompute.papers import PAPERS
+    from precompute.papers.report import report as rows_of
 
-    known, owner = papers(), Store(store)
-    if paper is not None and paper not in known:
-        _stop(f"expected a paper among {', '.join(known)}, got {paper!r}", 2)
-    rows = [row for name in ([paper] if paper else known) for row in rows_of(owner, name)]
+    _check("paper", paper, PAPERS)
+    owner = Store(store)
+    rows = [row for name in ([paper] if paper else PAPERS) for row in rows_of(owner, PAPERS[name])]
     if json_:
         _print_json(rows)
     elif rows:
@@ -243,16 +263,23 @@ def report(
 @app.command()
 def health(json_: JsonOption = False, store: StoreOption = None) -> None:
     """Say which checks of the attacks passed, on every model."""
-    from precompute.health import COLUMNS, unchecked
-    from precompute.health import health as rows_of
+    from precompute.papers import PAPERS
+    from precompute.papers.health import COLUMNS
+    from precompute.papers.health import health as rows_of
+    from precompute.papers.report import bundles_of
 
     owner = Store(store)
-    rows = rows_of(owner)
+    rows = rows_of(
+        (bundle, paper.results) for paper in PAPERS.values() for bundle in bundles_of(owner, paper)
+    )
     if json_:
         _print_json(rows)
     elif rows:
         _print_table(COLUMNS, rows)
-    for dataset in unchecked(rows):
+    checked = {row["dataset"] for row in rows}
+    for dataset in dict.fromkeys(name for paper in PAPERS.values() for name in paper.builds):
+        if dataset in checked:
+            continue
         typer.echo(f"{dataset}: not checked; run `{build_command(dataset, 'demo')}`", err=True)
 
 
@@ -266,11 +293,10 @@ def figures(
     from rich.console import Console
     from rich.progress import Progress
 
-    from core.papers import PAPERS
-    from precompute.figures import write_figures
+    from precompute.papers import PAPERS
+    from precompute.papers.writing import write_figures
 
-    if paper not in PAPERS:
-        _stop(f"expected a paper among {', '.join(PAPERS)}, got {paper!r}", 2)
+    _check("paper", paper, PAPERS)
     console = Console(stderr=True, highlight=False)
     drawn = total = 0
     with Progress(console=console, disable=not console.is_terminal, transient=True) as progress:
@@ -286,48 +312,53 @@ def figures(
 def export(
     dataset: DatasetArgument,
     folder: Annotated[
-        Path, typer.Argument(metavar="FOLDER", help="Becomes the bundle: assets/bundles/digits.")
+        Path, typer.Argument(metavar="FOLDER", help="Where it is to ship from: assets/bundles/digits.")
     ],
+    paper: PaperOption = None,
     profile: ProfileOption = "demo",
     store: StoreOption = None,
 ) -> None:
-    """Write what ships of a bundle to a folder."""
-    from precompute import pipeline
-
-    _check(dataset, profile)
+    """Write what ships of a data set's bundles to a folder, beside what ships from it already."""
     # What was built here, never what shipped before; though some of it may be just that, as it was.
-    bundle = Store(store, bundles=()).bundle(dataset, profile)
-    if bundle is None:
-        raise MissingArtifact(
-            f"expected a {profile} bundle of {dataset}, found none; run `{build_command(dataset, profile)}`"
-        )
-    whole = replace(bundle, store=Store(store))
-    exported = whole.store.export(whole, folder, pipeline.shipped_names(dataset, profile))
+    owner, own = Store(store), Store(store, bundles=())
+    papers = _chosen(dataset, paper, profile)
+    built = {chosen.name: own.bundle(dataset, chosen.name, profile) for chosen in papers}
+    for name, bundle in built.items():
+        if bundle is None:
+            command = build_command(dataset, profile, name)
+            raise MissingArtifact(
+                f"expected a {profile} bundle of {name} on {dataset}, found none; run `{command}`"
+            )
+    from precompute.papers import PAPERS
+
+    count = 0
+    for name, bundle in built.items():
+        assert bundle is not None
+        whole = replace(bundle, store=owner)
+        count += len(owner.export(whole, folder, PAPERS[name].shipped_names(dataset, profile)).names)
     size = sum(file.bytes for file in Folder.open(folder).files())
-    typer.echo(f"{folder}: {len(exported.names)} artifacts, {size} bytes", err=True)
+    typer.echo(f"{folder}: {count} artifacts, {size} bytes", err=True)
 
 
-def _check(dataset: str, profile: str) -> None:
-    """End the program where there is no such data set or profile."""
-    from precompute import pipeline
+def _chosen(dataset: str, paper: str | None, profile: str) -> list[Paper]:
+    """The papers that a build is for; ends the program where there is no such data set, paper or profile."""
+    from precompute.papers import PAPERS, PROFILES
 
-    for kind, value, known in (
-        ("data set", dataset, pipeline.DATASETS),
-        ("profile", profile, pipeline.PROFILES),
-    ):
-        if value not in known:
-            _stop(f"expected a {kind} among {', '.join(known)}, got {value!r}", 2)
+    _check("data set", dataset, dict.fromkeys(name for known in PAPERS.values() for name in known.builds))
+    _check("profile", profile, PROFILES)
+    _check("paper", paper, PAPERS)
+    papers = [known for known in PAPERS.values() if dataset in known.builds]
+    if paper is None:
+        return papers
+    chosen = PAPERS[paper]
+    _check(f"data set of {paper}", dataset, chosen.builds)
+    return [chosen]
 
 
-def _experiments() -> Experiments:
-    """The steps of every data set and profile."""
-    from precompute import pipeline
-
-    return {
-        (dataset, profile): pipeline.experiment(dataset, profile)
-        for dataset in pipeline.DATASETS
-        for profile in pipeline.PROFILES
-    }
+def _check(kind: str, value: str | None, known: Collection[str]) -> None:
+    """End the program where a value is given that is not known."""
+    if value is not None and value not in known:
+        _stop(f"expected a {kind} among {', '.join(known)}, got {value!r}", 2)
 
 
 def _stop(sentence: str, code: int) -> NoReturn:

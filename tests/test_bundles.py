@@ -1,5 +1,6 @@
 """What ships is whole, meets its targets, holds no picture it may not, and is what its weights give."""
 
+import pandas as pd
 import pytest
 import torch
 
@@ -7,13 +8,16 @@ from core import data
 from core.attacks import PGD, predict
 from core.detectors import ReconstructionDetector
 from core.images import from_uint8
-from core.kept import attacked_images, kept_rows
 from core.metrics import success_rate, undetected_rate
 from core.walkthrough import walkthrough
-from precompute.loading import load_model
-from precompute.pipeline import experiment, shipped_names
-from precompute.profiles import DATASETS, MODELS
+from precompute.papers import PAPERS, step_functions
+from precompute.papers.zoo import DATASETS, MODELS
+from precompute.steps.job import Job
+from precompute.steps.loading import load_model
+from precompute.steps.records import Attacked
 from precompute.store import Store
+from precompute.store.files import Folder
+from precompute.store.workspace import Workspace
 
 # Largest error rate on the test set, and how far models may be apart, per data set. Those of SVHN and
 # CIFAR-10 are of small networks on a part of the data.
@@ -27,8 +31,8 @@ def store(tmp_path_factory) -> Store:
     return Store(tmp_path_factory.mktemp("store"))
 
 
-def shipped(store, dataset):
-    found = store.bundle(dataset, "demo")
+def shipped(store, dataset, paper="qin2020"):
+    found = store.bundle(dataset, paper, "demo")
     assert found is not None
     assert found.shipped
     return found
@@ -44,12 +48,29 @@ def model_of(bundle, name):
     return load_model(params, bundle[f"{name}/weights"]).cpu()
 
 
-def test_every_shipped_step_is_current_and_whole(bundle):
-    wanted = {step.name: step.key for step in experiment(bundle.dataset, "demo")}
-    assert set(bundle.names) == set(shipped_names(bundle.dataset, "demo"))
+@pytest.mark.parametrize("dataset", DATASETS)
+@pytest.mark.parametrize("paper", PAPERS)
+def test_every_shipped_step_is_current_and_whole(store, dataset, paper):
+    bundle, steps = shipped(store, dataset, paper), PAPERS[paper].experiment(dataset, "demo")
+    wanted = {step.name: step.key for step in steps}
+    assert set(bundle.names) == set(PAPERS[paper].shipped_names(dataset, "demo"))
     for name, key in bundle.names.items():
         assert wanted[name] == key, f"{name} is stale"
         bundle.load(name)  # checks digests
+
+
+@pytest.mark.parametrize("dataset", DATASETS)
+@pytest.mark.parametrize("paper", PAPERS)
+def test_stored_tables_are_what_their_step_gives_now(store, tmp_path, dataset, paper):
+    bundle, paper = shipped(store, dataset, paper), PAPERS[paper]
+    (step,) = (step for step in paper.experiment(dataset, "demo") if step.name == paper.results)
+    inputs = {name: store.load(source.key) for name, source in step.inputs.items()}
+    job = Job(Workspace(Folder.open(tmp_path)))
+    made = step_functions()[step.function].load()(dict(step.params), inputs, job).tables
+    stored = bundle[paper.results].tables
+    assert made.keys() == stored.keys()
+    for name, table in stored.items():
+        pd.testing.assert_frame_equal(made[name], table, check_dtype=False)
 
 
 def test_models_reach_their_accuracy_and_are_close_to_each_other(bundle):
@@ -114,16 +135,16 @@ def test_stored_results_are_those_of_the_shipped_weights(store, dataset, model):
     bundle, test = shipped(store, dataset), data.load(dataset).test
     if bundle.facts["digest"] != data.fingerprint(dataset):
         pytest.skip(f"another copy of {dataset}")
-    t, network = bundle[f"{model}/matrix"].tensors, model_of(bundle, model)
-    assert torch.equal(test.labels[t["index"]], t["label"])
-    rows = kept_rows(t)
+    matrix, network = Attacked.of(bundle[f"{model}/matrix"]), model_of(bundle, model)
+    assert torch.equal(test.labels[matrix.index], matrix.label)
+    rows = matrix.kept_rows
     rows = rows[:: max(1, len(rows) // 45)]
-    x_adv = attacked_images(test.images, t, rows).float() / 255
+    x_adv = from_uint8(matrix.images(test.images, rows))
     distance = ReconstructionDetector(network).score(x_adv)
-    assert (predict(network, x_adv) == t["prediction"][rows]).float().mean() > 0.95, "ties aside"
-    assert torch.allclose(distance, t["distance"][rows], atol=0.02)
+    assert (predict(network, x_adv) == matrix.prediction[rows]).float().mean() > 0.95, "ties aside"
+    assert torch.allclose(distance, matrix.distance[rows], atol=0.02)
     limit = data.spec(dataset).epsilon
-    assert t["perturbation"].abs().max() <= limit * 255
+    assert matrix.perturbation.abs().max() <= limit * 255
     clean = test.x(slice(0, 500))
     wrong = predict(network, clean) != test.labels[:500]
     assert wrong.float().mean() <= 2 * ERROR[dataset]
@@ -133,12 +154,12 @@ def test_stored_results_are_those_of_the_shipped_weights(store, dataset, model):
 
 @pytest.mark.parametrize(("dataset", "model"), EVERY)
 def test_a_matrix_has_every_pair_and_pictures_of_some(store, dataset, model):
-    t = shipped(store, dataset).load(f"{model}/matrix").tensors
-    pairs = torch.stack([t["label"], t["target"]], 1)
+    matrix = Attacked.of(shipped(store, dataset)[f"{model}/matrix"])
+    pairs = torch.stack([matrix.label, matrix.target], 1)
     assert len(pairs.unique(dim=0)) == 90
-    kept = kept_rows(t)
-    assert len(t["perturbation"]) == len(kept) >= 70
-    images, targets = t["index"][kept].unique(return_counts=True)
+    kept = matrix.kept_rows
+    assert len(matrix.perturbation) == len(kept) >= 70
+    images, targets = matrix.index[kept].unique(return_counts=True)
     assert len(images) >= 8
     assert (targets == 9).all(), "an image is there with every target"
 

@@ -8,7 +8,7 @@ import altair as alt
 import streamlit as st
 from altair.utils.schemapi import debug_mode
 
-from core.papers import csv_text
+from precompute.papers import csv_text
 
 
 @contextmanager

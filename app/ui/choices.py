@@ -12,6 +12,7 @@ from app.ui.scene import ANY
 from core.attacks import ATTACK_TITLES, ATTACKS, MINIMUM_NORM, Attack
 from core.data import DatasetSpec
 from core.models import TITLES, UNCONDITIONAL
+from precompute.steps.records import Sweep
 from precompute.store import Bundle
 
 MAIN = ("epsilon", "beta", "step_size", "steps", "searches", "max_step")
@@ -95,8 +96,8 @@ def choose_attack(spec: DatasetSpec, found: Bundle, model: str) -> tuple[Attack,
 
 def best_beta(found: Bundle, model: str, one_step: bool = False) -> float | None:
     """The beta with which most attacks of the bundle went undetected, or None where nobody looked."""
-    sweep = found.get(f"{model}/beta-r-fgsm" if one_step else f"{model}/beta", only=())
-    return float(sweep.facts["best_beta"]) if sweep else None
+    sweep = found.get(f"{model}/beta-r-fgsm" if one_step else f"{model}/beta")
+    return Sweep.of(sweep).best_beta if sweep else None
 
 
 def choose_seed() -> int:

@@ -4,13 +4,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from html import escape
 from typing import Any
 
-from core.claims import Compared, Finding, Side, Verdict
 from core.coherence import MEASURES
 from core.data import SPECS
 from core.figures.colours import OUTCOME_COLOURS
 from core.figures.style import p_text
 from core.models import TITLES
-from core.papers.tables import NAMES
+from precompute.papers import Compared, Finding, Side, Verdict
+from precompute.papers.tables import NAMES
 
 VERDICTS: dict[Verdict, tuple[str, str]] = {
     "holds": ("✓", "#44AA99"),

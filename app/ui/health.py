@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 import streamlit as st
 
-from app import results
+from app.results import attacks as results
 from core.health import FAILED, NOT_APPLICABLE, PASSED, Check, failed
 from core.models import TITLES
 from precompute.store import Bundle

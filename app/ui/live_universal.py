@@ -10,6 +10,8 @@ from torch import Tensor
 
 from app import state, url
 from app.live import Frame, observe
+from app.results import MICHELS2019
+from app.results.universals import part_name
 from app.ui import pictures
 from app.ui.charts import show_chart
 from app.ui.columns import columns
@@ -18,20 +20,21 @@ from app.ui.saving import offer_chart
 from app.ui.scene import Scene
 from app.ui.universal_one import choose_strength, perturbation_picture
 from app.ui.verdict import Verdict
-from app.universal import part_name
 from core.attacks import perturb
 from core.data import Dataset
 from core.figures.logits import answer_bars, answer_table
 from core.figures.style import percent
 from core.images import LEVELS
 from core.models import TITLES
-from precompute.store import Artifact, Bundle
+from precompute.steps.records import Universal
+from precompute.store import Bundle
 
 
 def show_universal(found: Bundle, scene: Scene, dataset: Dataset, image: int) -> None:
-    """The section, where the bundle has universal perturbations of any network."""
-    makers = [name for name in state.model_names(found) if f"{name}/universal" in found]
-    if not makers:
+    """The section, where there are universal perturbations of any of the bundle's networks."""
+    made = state.bundle(found.dataset, MICHELS2019)
+    makers = [name for name in state.model_names(found) if made and f"{name}/universal" in made]
+    if made is None or not makers:
         return
     st.markdown("##### One perturbation for all images")
     st.caption(
@@ -39,13 +42,12 @@ def show_universal(found: Bundle, scene: Scene, dataset: Dataset, image: int) ->
         "Does one that was made on another network fool this one too?"
     )
     with st.container(horizontal=True, gap="medium", vertical_alignment="bottom"):
-        maker, artifact = choose_maker(found, scene.model, makers)
-        number = choose_number(artifact)
+        maker, universals = choose_maker(made, scene.model, makers)
+        number = choose_number(universals)
         strength = choose_strength("1 is as it was found; 0 is the image as it is.")
-    t = artifact.tensors
-    delta = t["perturbation"][number].float() / LEVELS
+    delta = universals.delta[number]
     x, label = dataset.test.x(image), int(dataset.test.labels[image])
-    network = state.model(state.dataset_name(), scene.model)
+    network = state.model(found, scene.model)
     with state.accelerator():
         frame = observe(network, torch.cat([x, perturb(x, strength * delta)]).to(state.device()))
     verdict = Verdict(
@@ -60,18 +62,18 @@ def show_universal(found: Bundle, scene: Scene, dataset: Dataset, image: int) ->
         words = f"Bars: {scene.quantity} of each class, without and with the universal perturbation"
         show_chart(chart, words)
         about = {"dataset": found.dataset, "model": scene.model, "image": image, "strength": strength}
-        about |= {"made_on": maker, "perturbation": name_of(artifact, number)}
+        about |= {"made_on": maker, "perturbation": name_of(universals, number)}
         rows = ({**about, **answer.record()} for answer in answers)
         offer_chart(chart, words, rows, f"{found.dataset}-{scene.model}-{image}-universal")
     st.caption(
-        f"Made on {TITLES[maker]}, {name_of(artifact, number)}, in {int(t['iterations'][number])} "
-        f"iterations; with it {percent(float(t['accuracy'][number]))} of the images that it was made from "
-        f"are still read rightly. As it was found, its length is ℓ₂ {float(t['norm_l2'][number]):.2f}, "
-        f"ℓ∞ {float(t['norm_linf'][number]):.2f}."
+        f"Made on {TITLES[maker]}, {name_of(universals, number)}, in {int(universals.iterations[number])} "
+        f"iterations; with it {percent(float(universals.accuracy[number]))} of the images that it was made "
+        f"from are still read rightly. As it was found, its length is ℓ₂ "
+        f"{float(universals.norm_l2[number]):.2f}, ℓ∞ {float(universals.norm_linf[number]):.2f}."
     )
 
 
-def choose_maker(found: Bundle, model: str, makers: list[str]) -> tuple[str, Artifact]:
+def choose_maker(made: Bundle, model: str, makers: list[str]) -> tuple[str, Universal]:
     """The network that a perturbation was made on, and its perturbations."""
     default = model if model in makers else makers[0]
     url.check_choice("maker", [TITLES[name] for name in makers], "Made on")
@@ -85,12 +87,12 @@ def choose_maker(found: Bundle, model: str, makers: list[str]) -> tuple[str, Art
         bind="query-params",
         width="content",
     )
-    return maker, found.load(f"{maker}/universal")
+    return maker, Universal.of(made.load(f"{maker}/universal"))
 
 
-def choose_number(artifact: Artifact) -> int:
+def choose_number(universals: Universal) -> int:
     """Which of them, by its place."""
-    titles = {place: name_of(artifact, place) for place in range(len(artifact.tensors["part"]))}
+    titles = {place: name_of(universals, place) for place in range(len(universals))}
     url.check_choice("universal", list(titles.values()), "Perturbation")
     url.keep_possible("universal", list(titles))
     return st.selectbox(
@@ -103,9 +105,9 @@ def choose_number(artifact: Artifact) -> int:
     )
 
 
-def name_of(artifact: Artifact, place: int) -> str:
+def name_of(universals: Universal, place: int) -> str:
     """One in words: "part 3, number 7"."""
-    return part_name(int(artifact.tensors["part"][place]), int(artifact.tensors["number"][place]))
+    return part_name(int(universals.part[place]), int(universals.number[place]))
 
 
 def as_row(scene: Scene, frame: Frame, delta: Tensor, strength: float, label: int) -> str:

@@ -7,7 +7,7 @@ import streamlit as st
 
 from core import data
 from core.data import SPECS, DataError, Dataset, DownloadProgress
-from precompute.store import Bundle, CorruptArtifact, MissingArtifact
+from precompute.store import Bundle, CorruptArtifact, MissingArtifact, build_command
 
 
 @contextmanager
@@ -27,7 +27,7 @@ def missing_bundle(dataset: str) -> None:
         st.markdown(
             f"**Nothing has been computed for {title} yet.** One command trains the models and attacks them:"
         )
-        st.code(f"python -m precompute build {dataset} --profile demo", language="bash")
+        st.code(build_command(dataset, "demo"), language="bash")
         st.caption("`--profile smoke` takes seconds and is good for a try. Reload this page when it is done.")
 
 
@@ -40,7 +40,7 @@ def other_copy(bundle: Bundle, local: Dataset) -> None:
             f"be shown. Computed on: {bundle.facts.get('data_copy', 'unknown')}. Yours: {local.copy}. "
             "One command computes them on your copy:"
         )
-        st.code(f"python -m precompute build {bundle.dataset} --profile {bundle.profile}", language="bash")
+        st.code(bundle.command, language="bash")
 
 
 def offer_download(dataset: str) -> None:

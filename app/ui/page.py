@@ -6,8 +6,10 @@ from typing import Any
 
 import streamlit as st
 
-from app import results, state, url
-from app.results import Attacked, Clean
+from app import state, url
+from app.results import MICHELS2019, QIN2020
+from app.results import attacks as results
+from app.results.attacks import Attacked, Clean
 from app.ui import notices
 from core.data import SPECS, Dataset, DatasetSpec
 from core.data.specs import OFFICIAL
@@ -69,15 +71,16 @@ class Opened:
         return tuple(found if copy == OFFICIAL else [*found, f"data: {copy}"])
 
 
-def open_page(title: str, intro: str, *, needs: str) -> Opened:
+def open_page(title: str, intro: str, *, needs: str, paper: str = QIN2020) -> Opened:
     """Draw the head of a page; where there are no results, say how to get them and end the page.
 
     Args:
         intro: What one sees and what to try, a sentence or two.
         needs: Name of the artifact that a model must have.
+        paper: The paper whose results these are.
     Raises: MissingArtifact, CorruptArtifact, DataError.
     """
-    bundle = _open_bundle(title, intro)
+    bundle = _open_bundle(title, intro, paper)
     models = tuple(m for m in TITLES if f"{m}/{needs}" in bundle and f"{m}/clean" in bundle)
     if not models:
         first = next(iter(bundle.facts.get("models", ())), "capsnet")
@@ -94,11 +97,11 @@ def open_michels2019(title: str, intro: str, *, needs: Sequence[str], what: str)
         what: What they are, for the sentence that says that they are missing.
     Raises: CorruptArtifact, DataError.
     """
-    bundle = _open_bundle(title, intro)
+    bundle = _open_bundle(title, intro, MICHELS2019)
     if any(name not in bundle for name in needs):
-        of, command = SPECS[bundle.dataset].title, build_command(bundle.dataset, bundle.profile)
+        of = SPECS[bundle.dataset].title
         st.info(
-            f"This bundle of {of} has no {what} yet; to have them, run `{command}`.",
+            f"This bundle of {of} has no {what} yet; to have them, run `{bundle.command}`.",
             icon=":material/info:",
         )
         url.show_corrections()
@@ -106,17 +109,12 @@ def open_michels2019(title: str, intro: str, *, needs: Sequence[str], what: str)
     return _opened(bundle, ())
 
 
-def build_command(dataset: str, profile: str) -> str:
-    """The command that builds a bundle, or what is missing of it."""
-    return f"python -m precompute build {dataset} --profile {profile}"
-
-
-def _open_bundle(title: str, intro: str) -> Bundle:
+def _open_bundle(title: str, intro: str, paper: str) -> Bundle:
     """The head of a page, and the bundle; without one the page ends with how to get it."""
     st.title(title, anchor=False)
     st.markdown(intro)
     name = state.dataset_name()
-    bundle = state.bundle(name)
+    bundle = state.bundle(name, paper)
     if bundle is None:
         notices.missing_bundle(name)
         st.stop()

@@ -6,7 +6,7 @@ from string import ascii_lowercase
 from typing import Any
 
 from core.figures.published import Beside
-from core.papers import Line, Section
+from precompute.papers import Line, Section
 
 HEADS = ("Published", "Ours", "Difference")
 
@@ -15,7 +15,7 @@ class PaperTable:
     """The table; reasons for missing numbers become notes with letters, in order of appearance.
 
     Args:
-        sections: From `core.papers.layout`.
+        sections: From `precompute.papers.layout`.
         models: Titles of the models, in order.
         warn: What is to be said beside our figure for a row of the report; empty for nothing.
     """

@@ -7,11 +7,9 @@ import numpy as np
 import streamlit as st
 from torch import Tensor
 
-from app import universal
 from app.embedder import Embedded, EmbeddingFailed, embed
+from app.results.universals import SPACES, Grid, Universals
 from app.ui.universal_planes import Setting
-from app.universal import SPACES, Grid, Universals
-from precompute.store import Bundle
 
 HOLD = "_hold_embedding"
 KEPT = 24
@@ -37,12 +35,13 @@ Placed = dict[str, Embedded | np.ndarray | None]
 """Coordinates by space, with what came with them where they were computed; None where they are not known."""
 
 
-def find(bundle: Bundle, every: Universals, known: Grid, setting: Setting) -> Placed:
+def find(every: Universals, known: Grid, setting: Setting) -> Placed:
     """Coordinates that are stored, or were computed before."""
     found: Placed = {}
     for space in SPACES:
-        stored = universal.places(bundle, known, space, setting.of(space), setting.seed)
-        found[space] = _computed().get(_key(every, known, space, setting)) if stored is None else stored
+        stored = known.places(space, setting.of(space), setting.seed)
+        computed = _computed().get(_key(every, known, space, setting))
+        found[space] = computed if stored is None else stored.numpy()
     return found
 
 

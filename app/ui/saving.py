@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterable
 import streamlit as st
 
 from core.figures.style import Record
-from core.papers import Drawing, Panel, csv_text, png, svg
-from core.papers.drawing import Chart
+from precompute.papers import Drawing, Panel, csv_text, png, svg
+from precompute.papers.drawing import Chart
 
 
 def offer_drawing(drawing: Drawing, file: str) -> None:

@@ -12,7 +12,7 @@ from core.attacks import Boundary
 from core.figures.logits import answer_bars
 from core.figures.path import length_chart, path_chart
 from core.figures.style import Record
-from core.papers.drawing import Chart
+from precompute.papers.drawing import Chart
 
 
 class Stage:

@@ -8,13 +8,12 @@ from pathlib import Path
 import streamlit as st
 import torch
 
-from app import results
-from app.results import Attacked
+from app.results import attacks as results
+from app.results.attacks import Attacked
 from app.ui.images import data_uri, perturbation_png, png
 from app.ui.verdict import COLOURS, MARKS, TITLES, Outcome, Verdict
 from core.data import Dataset, DatasetSpec
 from core.images import LEVELS
-from core.kept import perturbations
 from precompute.store import Bundle
 
 STYLE = Path(__file__).resolve().parents[2] / "assets" / "theme" / "tiles.css"
@@ -196,7 +195,7 @@ def _pictures(
     gain = _gain(_attack)
     found: list[dict[str, str]] = [{} for _ in rows]
     if _attack.perturbation is not None:
-        deltas = perturbations(_attack.tensors, torch.tensor(rows, dtype=torch.long))
+        deltas = _attack.perturbations(torch.tensor(rows, dtype=torch.long))
         for delta, shown in zip(deltas, found, strict=True):
             shown[PERTURBATION] = data_uri(perturbation_png(delta, gain))
     if local and _dataset is not None:

@@ -7,7 +7,9 @@ import streamlit as st
 import torch
 from torch import Tensor
 
-from app import universal, url
+from app import url
+from app.results import universals as universal
+from app.results.universals import SPACES, Grid, Universals
 from app.ui import pictures
 from app.ui import universal_planes as parts
 from app.ui.charts import show_chart
@@ -16,7 +18,6 @@ from app.ui.page import Opened
 from app.ui.saving import offer_chart
 from app.ui.universal_one import perturbation_picture, show_fooling
 from app.ui.universal_planes import Setting
-from app.universal import SPACES, Grid, Universals
 from core.figures.coherence import Estimate, estimate_chart
 from core.figures.style import in_words, p_text, percent
 from core.metrics import Rate, rate

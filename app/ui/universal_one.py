@@ -7,7 +7,9 @@ from typing import Any
 import streamlit as st
 from torch import Tensor
 
-from app import universal, url
+from app import url
+from app.results import universals as universal
+from app.results.universals import Universals
 from app.ui import effects, pictures
 from app.ui import universal_planes as parts
 from app.ui.charts import show_chart
@@ -18,7 +20,6 @@ from app.ui.page import Opened
 from app.ui.saving import offer_chart
 from app.ui.status import status_line
 from app.ui.universal_planes import CHOSEN
-from app.universal import Universals
 from core.attacks import perturb
 from core.figures.coherence import Estimate, estimate_chart
 from core.figures.style import in_words, numbers
@@ -160,7 +161,7 @@ def show_effect(page: Opened, every: Universals, row: int) -> None:
     delta = every.delta[row] * strength
     x, label = test.x(index), test.labels[index]
     began = time.perf_counter()
-    clean, seen = universal.read(page.spec.name, reader, x, delta)
+    clean, seen = universal.read(page.bundle, reader, x, delta)
     seconds = time.perf_counter() - began
     before, after = rate(clean == label), rate(seen == label)
     st.markdown(

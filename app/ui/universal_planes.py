@@ -9,11 +9,12 @@ import streamlit as st
 import torch
 from torch import Tensor
 
-from app import universal, url
+from app import url
+from app.results import universals as universal
+from app.results.universals import SPACES, Grid, Universals
 from app.ui.effects import full_gain
 from app.ui.images import data_uri, perturbation_png
 from app.ui.linked import show_linked
-from app.universal import SPACES, Grid, Universals
 from core.figures.colours import GREY, MODEL_COLOURS, MODEL_SHAPES, SEQUENTIAL_COLOURS
 from core.figures.embedding import PART_COLOURS
 from core.figures.plane import By, Dot, plane_chart
@@ -86,8 +87,8 @@ def choose_setting(known: Grid, count: int) -> Setting:
             )
         else:
             chosen = Setting(
-                float(_stored("perplexity", "t-SNE: perplexity", known.perplexities, 30)),
-                int(_stored("neighbours", "UMAP: neighbours", known.neighbours, 15)),
+                float(_stored("perplexity", "t-SNE: perplexity", known.settings("tsne"), 30)),
+                int(_stored("neighbours", "UMAP: neighbours", known.settings("umap"), 15)),
                 int(_stored("draw_seed", "Seed", known.seeds, 0)),
             )
         st.toggle(

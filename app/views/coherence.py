@@ -5,9 +5,10 @@ from functools import partial
 import streamlit as st
 import torch
 
-from app import coherence, url
-from app.coherence import Judged
-from app.results import Attacked, attack_words
+from app import url
+from app.results import coherence
+from app.results.attacks import Attacked, attack_words
+from app.results.coherence import Judged
 from app.ui import health, notices, tiles
 from app.ui.charts import offer_csv, show_chart
 from app.ui.choices import choose_class
@@ -252,7 +253,7 @@ def main() -> None:
         else:
             st.info(
                 "This bundle was built before similarity and judges were measured; to have them, run "
-                f"`python -m precompute build {page.spec.name} --profile {page.bundle.profile}`.",
+                f"`{page.bundle.command}`.",
                 icon=":material/info:",
             )
     if complete:

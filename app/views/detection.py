@@ -3,8 +3,9 @@
 import streamlit as st
 import torch
 
-from app import results, state, url
-from app.results import Attacked, attack_words
+from app import state, url
+from app.results import attacks as results
+from app.results.attacks import Attacked, attack_words
 from app.ui import health, notices
 from app.ui.charts import offer_csv, show_chart, trusted
 from app.ui.page import Opened, open_page
@@ -60,7 +61,7 @@ def choose_attack(page: Opened) -> str:
 
 def show_rates(page: Opened, attacks: list[Attacked]) -> None:
     """One line a model: theta, false alarms on test images, success and undetected rate."""
-    name = attacks[0].facts["attack"]
+    name = attacks[0].attack
 
     def marked(attack: Attacked, metric: str, name: str | None) -> str:
         return health.mark(page.bundle, attack.model, metric, name)
@@ -84,11 +85,13 @@ def show_rates(page: Opened, attacks: list[Attacked]) -> None:
 def show_histograms(page: Opened, attacks: list[Attacked]) -> list[Record]:
     """Fig. 1b: clean and attacked distances, a chart a model on common axes. Returns the rows for a file."""
     clean = {attack.model: page.clean(attack.model) for attack in attacks}
-    edges = common_edges([d for attack in attacks for d in (clean[attack.model].test, attack.distance)])
+    edges = common_edges(
+        [d for attack in attacks for d in (clean[attack.model].test_distance, attack.distance)]
+    )
     bars: dict[str, list[Bar]] = {}
     for attack in attacks:
         groups = {
-            CLEAN: clean[attack.model].test,
+            CLEAN: clean[attack.model].test_distance,
             WORKED: attack.distance[attack.worked],
             FAILED: attack.distance[~attack.worked],
         }
@@ -125,7 +128,7 @@ def show_curve(page: Opened, attacks: list[Attacked]) -> list[Record]:
         point
         for attack in attacks
         for point in fpr_table(
-            attack.title, page.clean(attack.model).validation, attack.distance, attack.worked, fprs
+            attack.title, page.clean(attack.model).validation_distance, attack.distance, attack.worked, fprs
         )
     ]
     upto = st.segmented_control(
@@ -186,7 +189,7 @@ def show_sweep(page: Opened) -> list[Record]:
 def show_classes(page: Opened) -> list[Record]:
     """Fig. 1a: does only the right class rebuild a clean image well? Returns the rows for a file."""
     st.subheader("Why it works", anchor=False)
-    models = [model for model in page.models if page.clean(model).by_class is not None]
+    models = [model for model in page.models if page.clean(model).test_class_distance is not None]
     st.markdown(
         "A clean image is rebuilt well from the group of **its own class** and badly from any other. An "
         "attack that makes another class win is therefore rebuilt badly, unless it makes the picture suit "
@@ -201,8 +204,8 @@ def show_classes(page: Opened) -> list[Record]:
     parts: dict[str, dict[str, torch.Tensor]] = {}
     for model in models:
         clean = page.clean(model)
-        assert clean.by_class is not None
-        parts[model] = by_class(clean.by_class, clean.label[: len(clean.by_class)])
+        assert clean.test_class_distance is not None
+        parts[model] = by_class(clean.test_class_distance, clean.test_label[: len(clean.test_class_distance)])
     edges = common_edges([part for groups in parts.values() for part in groups.values()])
     bars = {model: histogram(groups, edges) for model, groups in parts.items()}
     highest = 1.08 * max(bar.share for found in bars.values() for bar in found)
@@ -222,7 +225,7 @@ def show_classes(page: Opened) -> list[Record]:
         )
         with column:
             show_chart(chart, words)
-            found = page.clean(model).by_class
+            found = page.clean(model).test_class_distance
             count = 0 if found is None else len(found)
             st.caption(
                 f"{count:,} clean test images; median {own:.2f} from their own class, {other:.2f} from "
@@ -242,11 +245,11 @@ def main() -> None:
     with left:
         st.markdown("##### Distances of clean and of attacked images")
         distances = show_histograms(page, attacks)
-        health.note(page.bundle, page.models, RATES, attacks[0].facts["attack"])
+        health.note(page.bundle, page.models, RATES, attacks[0].attack)
     with right:
         st.markdown("##### Undetected rate against false alarms")
         curve = show_curve(page, attacks)
-        health.note(page.bundle, page.models, ("undetected_rate",), attacks[0].facts["attack"])
+        health.note(page.bundle, page.models, ("undetected_rate",), attacks[0].attack)
     sweep = show_sweep(page)
     classes = show_classes(page)
     with st.container(horizontal=True, gap="small"):
@@ -255,7 +258,7 @@ def main() -> None:
         offer_csv("Curve (CSV)", lambda: curve, f"{page.spec.name}-{name}-fpr", about)
         offer_csv("β (CSV)", lambda: sweep, f"{page.spec.name}-beta", {**page.about, "fpr": page.fpr})
         offer_csv("Classes (CSV)", lambda: classes, f"{page.spec.name}-classes", page.about)
-    betas = {attack.title: attack.facts["beta"] for attack in attacks if attack.facts.get("beta") is not None}
+    betas = {attack.title: attack.beta for attack in attacks if attack.beta is not None}
     status_line(
         attack_words(attacks[0].facts, targeted=attacks[0].target is not None, with_beta=False),
         *([f"β = {', '.join(f'{beta:g} ({title})' for title, beta in betas.items())}"] if betas else []),

@@ -7,7 +7,7 @@ from random import Random
 import streamlit as st
 
 from app import url
-from app.results import Attacked, attack_words
+from app.results.attacks import Attacked, attack_words
 from app.ui import health, notices, tiles
 from app.ui.charts import offer_csv
 from app.ui.choices import choose_class
@@ -225,7 +225,7 @@ def main() -> None:
     words, turner = st.columns([3, 2], vertical_alignment="center")
     with words:
         st.markdown(count_words(every))
-        attacked = page.attacked(choice.models[0]).facts["attack"]
+        attacked = page.attacked(choice.models[0]).attack
         health.note(page.bundle, choice.models, ("success_rate", "undetected_rate"), attacked)
     with turner.container(horizontal_alignment="right"):
         number = st.pagination(pages, key="page", bind="query-params")

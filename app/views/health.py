@@ -4,7 +4,9 @@ import re
 
 import streamlit as st
 
-from app import results, state, url
+from app import state, url
+from app.results import QIN2020
+from app.results import attacks as results
 from app.ui import notices
 from app.ui.charts import offer_csv
 from app.ui.health import MARKS
@@ -144,7 +146,7 @@ def main() -> None:
     st.title("Attack health", anchor=False)
     st.markdown(INTRO)
     dataset = state.dataset_name()
-    bundle = state.bundle(dataset)
+    bundle = state.bundle(dataset, QIN2020)
     if bundle is None:
         notices.missing_bundle(dataset)
         st.stop()
@@ -152,8 +154,7 @@ def main() -> None:
     if found is None:
         url.show_corrections()
         st.info(
-            f"These results were built before there were checks; `python -m precompute build {dataset} "
-            f"--profile {bundle.profile}` runs them.",
+            f"These results were built before there were checks; `{bundle.command}` runs them.",
             icon=":material/info:",
         )
         st.stop()

@@ -8,6 +8,8 @@ import torch
 
 from app import state, url
 from app.live import Frame, Request, Run
+from app.results import QIN2020
+from app.results import attacks as results
 from app.ui import notices
 from app.ui.choices import choose_attack, choose_model, choose_targets
 from app.ui.images import contact_sheet
@@ -20,7 +22,7 @@ from app.ui.status import status_line
 from core.attacks import Boundary, starting_points
 from core.data import Dataset
 from core.images import from_uint8
-from core.metrics import threshold_at
+from precompute.store import Bundle
 
 # Seconds between two pictures of a running attack, and between two charts.
 PICTURE, CHART = 0.1, 0.4
@@ -36,7 +38,7 @@ def main() -> None:
     st.title("Live attack", anchor=False)
     st.caption(INTRO)
     name = state.dataset_name()
-    found, dataset = state.bundle(name), state.dataset(name)
+    found, dataset = state.bundle(name, QIN2020), state.dataset(name)
     if found is None or not state.model_names(found):
         notices.missing_bundle(name)
         return
@@ -54,11 +56,10 @@ def main() -> None:
     with corrections:
         url.show_corrections()
 
-    clean = found.load(f"{model}/clean", only=("validation_distance",)).tensors["validation_distance"]
-    scene = Scene(model, dataset.spec.classes, threshold_at(clean, state.fpr()))
+    scene = Scene(model, dataset.spec.classes, results.clean(found, model).threshold(state.fpr()))
     request = Request(name, model, found.names[f"{model}/weights"], image, label, targets, attack, seed)
     stage = Stage(scene, request)
-    run = current_run(request, dataset)
+    run = current_run(request, found, dataset)
     if not run.ended and not st.session_state.get("hold"):
         drive(run, stage)
     show_attack_button(stage)
@@ -85,11 +86,11 @@ def main() -> None:
     )
 
 
-def current_run(request: Request, dataset: Dataset) -> Run:
+def current_run(request: Request, found: Bundle, dataset: Dataset) -> Run:
     """The run of this request: the one there is, or a new one."""
     run: Run | None = st.session_state.get("live")
     if run is None or run.request != request:
-        network, x = state.model(request.dataset, request.model), dataset.test.x(request.image)
+        network, x = state.model(found, request.model), dataset.test.x(request.image)
         with state.accelerator():
             run = Run.start(request, network, x.to(state.device()), starts_of(request, dataset))
             run.advance()

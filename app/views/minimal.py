@@ -6,9 +6,11 @@ import streamlit as st
 import torch
 from torch import Tensor
 
-from app import minimum, universal, url
-from app.minimum import ATTACKS, NAMES, NORMS, UNIVERSAL, Minimal
-from app.results import attack_words
+from app import url
+from app.results import minimum
+from app.results import universals as universal
+from app.results.attacks import attack_words
+from app.results.minimum import ATTACKS, NAMES, NORMS, UNIVERSAL, Minimal
 from app.ui import effects, notices, tiles
 from app.ui.charts import show_chart
 from app.ui.columns import columns
@@ -18,7 +20,7 @@ from app.ui.status import status_line
 from core.figures.colours import MODEL_COLOURS
 from core.figures.norms import Lengths, norm_chart, reach_chart
 from core.figures.style import in_words
-from core.images import LEVELS
+from core.images import add_levels
 from core.metrics import rate
 from core.models import TITLES
 
@@ -109,7 +111,7 @@ def choose_image(page: Opened, found: dict[tuple[str, str], Minimal]) -> int | N
     count: dict[int, int] = {}
     label: dict[int, int] = {}
     for made in found.values():
-        for row in made.kept.tolist():
+        for row in made.kept_rows.tolist():
             image = int(made.index[row])
             count[image] = count.get(image, 0) + 1
             label[image] = int(made.label[row])
@@ -168,7 +170,7 @@ def attack_tile(page: Opened, made: Minimal, image: int) -> effects.EffectTile |
         effects.effect(seen, label, clean, target),
         pictures_of(page, image, levels, classes[label], f"read as {classes[seen]}"),
         f"reads {classes[seen]}",
-        f"ℓ₂ {float(made.norm['l2'][row]):.2f} · ℓ∞ {float(made.norm['linf'][row]):.2f} · "
+        f"ℓ₂ {float(made.norm_l2[row]):.2f} · ℓ∞ {float(made.norm_linf[row]):.2f} · "
         f"{int(made.queries[row]):,} {'predictions' if made.attack == 'boundary' else 'gradients'}",
     )
 
@@ -180,7 +182,7 @@ def universal_tile(page: Opened, model: str, image: int) -> list[effects.EffectT
         return []
     row = every.median_row(model)
     test, classes = page.dataset.test, page.spec.classes
-    clean, seen = universal.read(page.spec.name, model, test.x([image]), every.delta[row])
+    clean, seen = universal.read(page.bundle, model, test.x([image]), every.delta[row])
     label, rated = int(test.labels[image]), every.fooling(row, model)
     tile = effects.EffectTile(
         f"{NAMES[UNIVERSAL]}, of median length: {classes[label]} → any other",
@@ -198,7 +200,7 @@ def pictures_of(page: Opened, image: int, levels: Tensor, label: str, told: str)
     if page.dataset is None:
         return (changed,)
     clean = page.dataset.test.images[image]
-    attacked = (clean.short() + levels).clamp(0, LEVELS).to(torch.uint8)
+    attacked = add_levels(clean, levels)
     return (
         effects.picture(clean, f"The original image, {label}", "original"),
         effects.picture(attacked, f"The attacked image, {told}", "attacked"),

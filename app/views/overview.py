@@ -7,15 +7,18 @@ import streamlit as st
 from torch import Tensor
 
 from app import state
+from app.results import QIN2020
+from app.results import attacks as results
 from app.ui import explain, notices
 from app.ui.explain import Example
 from app.ui.images import png
 from app.ui.status import status_line
 from app.ui.verdict import Verdict
 from core import data
-from core.metrics import threshold_at
 from core.models import ReconstructingNet
 from core.walkthrough import walkthrough
+from precompute.steps.records import Clean, Walkthrough
+from precompute.store import Bundle
 
 DATASET, MODEL = "digits", "capsnet"
 TEXT = Path(__file__).parents[2] / "assets" / "texts" / "overview.md"
@@ -51,15 +54,15 @@ def main() -> None:
         st.markdown(TEXT.read_text("utf-8"))
         if st.button("Attack a digit", icon=":material/bolt:", type="primary", key="start"):
             st.switch_page("views/live_attack.py")
-    found = state.bundle(DATASET)
-    stored = found.get(f"{MODEL}/walkthrough") if found else None
+    found = state.bundle(DATASET, QIN2020)
+    stored = results.walkthrough(found, MODEL) if found else None
     place, clean = figure.empty(), None
     if found is None or stored is None:
         with figure:
             notices.missing_bundle(DATASET)
     else:
-        clean = found.load(f"{MODEL}/clean", only=("validation_distance",)).tensors["validation_distance"]
-        show(place, clean, stored.facts, stored.tensors)
+        clean = results.clean(found, MODEL)
+        show(place, clean, stored)
     st.space("small")
     for links in LINKS:
         for column, (page, icon, about) in zip(st.columns(len(links)), links, strict=True):
@@ -74,31 +77,26 @@ def main() -> None:
     with foot:
         status_line(*about, live=False, n=len(facts["betas"]), profile=found.profile)
     # What is stored is on the screen by now; computing it anew takes the place of that when it is done.
-    if live := attacked(found.names[f"{MODEL}/weights"], facts):
-        show(place, clean, facts, live)
+    if live := attacked(found.names[f"{MODEL}/weights"], dict(facts), found):
+        show(place, clean, Walkthrough(**live, facts=facts))
         with foot:
             status_line(*about, live=True, n=len(facts["betas"]), profile=found.profile)
 
 
-def show(place: Any, clean: Tensor, facts: dict[str, Any], seen: dict[str, Tensor]) -> None:
-    """Draw the figure of three images as the network and the detector see them.
-
-    Args:
-        clean: Distances of clean images, (N,).
-        facts, seen: The walkthrough's.
-    """
-    threshold, classes = threshold_at(clean), data.spec(DATASET).classes
+def show(place: Any, clean: Clean, seen: Walkthrough) -> None:
+    """Draw the figure of three images as the network and the detector see them."""
+    threshold, classes = clean.threshold(), data.spec(DATASET).classes
     examples = [
         Example(
             name,
             about,
-            png(seen["image"][row]),
-            png(seen["reconstruction"][row]),
+            png(seen.image[row]),
+            png(seen.reconstruction[row]),
             Verdict(
-                int(seen["prediction"][row]),
-                facts["source"],
-                facts["target"],
-                float(seen["distance"][row]),
+                int(seen.prediction[row]),
+                seen.facts["source"],
+                seen.facts["target"],
+                float(seen.distance[row]),
                 threshold,
                 classes,
             ),
@@ -106,24 +104,26 @@ def show(place: Any, clean: Tensor, facts: dict[str, Any], seen: dict[str, Tenso
         )
         for row, (name, about) in enumerate(NAMES)
     ]
-    place.html(explain.figure(examples, clean))
+    place.html(explain.figure(examples, clean.validation_distance))
 
 
 @st.cache_data(max_entries=4, show_spinner=False)
 def attacked(
     weights: str,  # noqa: ARG001 - for the cache
     facts: dict[str, Any],
+    _found: Bundle,
 ) -> dict[str, Tensor]:
     """The stored walkthrough's image, attacked anew; empty where there are no images.
 
     Args:
         weights: Key of the network's: what is computed once holds for these.
         facts: The walkthrough's.
+        _found: The bundle that has them.
     """
     dataset = state.dataset(DATASET)
     if dataset is None:
         return {}
-    network = state.model(DATASET, MODEL)
+    network = state.model(_found, MODEL)
     assert isinstance(network, ReconstructingNet)
     with state.accelerator():
         return walkthrough(network, dataset.test, facts)

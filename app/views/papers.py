@@ -8,7 +8,7 @@ import streamlit as st
 from PIL import Image
 
 from app import state, url
-from app.results import Cached, health
+from app.results.attacks import Cached, health
 from app.ui import notices
 from app.ui.charts import offer_csv, show_chart
 from app.ui.claims import VERDICTS, Warn, counts_html, findings_html, verdicts_html
@@ -16,15 +16,15 @@ from app.ui.health import said
 from app.ui.paper_table import PaperTable
 from app.ui.saving import offer_drawing
 from app.ui.status import status_line
-from core.claims import Finding
 from core.data import SPECS
 from core.data.specs import OFFICIAL
 from core.health import failed
 from core.models import TITLES
-from core.papers import (
+from precompute.papers import (
     PAPERS,
     Drawing,
     Figure,
+    Finding,
     NotDrawable,
     Paper,
     Results,
@@ -34,11 +34,10 @@ from core.papers import (
     layout,
     published,
     report_rows,
-    results_name,
     table_drawing,
     with_worst,
 )
-from core.papers.worst import WORST_BETA, WORST_IMAGE
+from precompute.papers.worst import WORST_BETA, WORST_IMAGE
 from precompute.store import Bundle
 
 STYLE = Path(__file__).resolve().parents[2] / "assets" / "theme" / "papers.css"
@@ -174,7 +173,7 @@ def show_table(paper: Paper, table: Table, rows: list[dict[str, Any]], warn: War
         "published one lies in our 95 % interval. **≈** within it, **▲** ours is higher, **▼** ours is "
         "lower."
     )
-    note = published(paper.name)["notes"].get(table.number)
+    note = published(paper)["notes"].get(table.number)
     if note:
         st.caption(note)
     offer_drawing(drawing, f"{paper.name}-table-{table.number}")
@@ -228,19 +227,19 @@ def main() -> None:
         paper = choose_paper()
         part = choose_part()
     st.caption(paper.cite)
-    bundles = [bundle for name in paper.datasets if (bundle := state.bundle(name))]
+    bundles = [bundle for name in paper.datasets if (bundle := state.bundle(name, paper.name))]
     if not bundles:
         notices.missing_bundle(paper.datasets[0])
         st.stop()
-    results = Results(Cached(bundle) for bundle in bundles)
-    keys = tuple(bundle.names.get(results_name(paper.name), "") for bundle in bundles)
+    results = paper.over(Cached(bundle) for bundle in bundles)
+    keys = tuple(bundle.names.get(paper.results, "") for bundle in bundles)
     found, warn = tested(paper.name, keys, results), warner(bundles)
     if part == CLAIMS:
         show_claims(paper, found, warn)
     elif part == TABLES:
         number = choose_number("Table", [table.number for table in paper.tables])
         table = next(table for table in paper.tables if table.number == number)
-        show_table(paper, table, with_worst(report_rows(paper.name, results), results), warn)
+        show_table(paper, table, with_worst(report_rows(paper, results), results), warn)
         show_verdicts(found, "Table", number)
     else:
         number = choose_number("Figure", [figure.number for figure in paper.figures])

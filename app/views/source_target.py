@@ -5,7 +5,7 @@ from functools import partial
 import streamlit as st
 
 from app import url
-from app.results import Attacked, attack_words
+from app.results.attacks import Attacked, attack_words
 from app.ui import health, notices, tiles
 from app.ui.charts import offer_csv, show_chart
 from app.ui.page import Opened, open_page
@@ -121,14 +121,14 @@ def show_matrix(
     )
     show_chart(chart, words, key, partial(pick, key))
     far = spread(cells)
-    name = attack.facts["attack"]
+    name = attack.attack
     marks = {m: health.mark(page.bundle, attack.model, m, name) for m in ("success_rate", "undetected_rate")}
     lines = (
         f"**Success** {in_words(attack.success_rate())}{marks['success_rate']}",
         f"**Undetected** {in_words(rate(undetected))}, θ = {threshold:.2f}{marks['undetected_rate']}",
         f"**Spread** {100 * far.observed:.0f} points ({100 * far.chance:.0f} by chance)",
     )
-    beta = attack.facts.get("beta")
+    beta = attack.beta
     st.markdown(
         "  \n".join(lines),
         help=f"Over all {len(attack.label):,} attacks"
@@ -175,7 +175,7 @@ def show_pair(page: Opened, attacks: list[Attacked], pair: tuple[int, int]) -> N
         warned = health.said(
             check
             for metric in ("success_rate", "undetected_rate")
-            for check in health.touching(page.bundle, attack.model, metric, attack.facts["attack"])
+            for check in health.touching(page.bundle, attack.model, metric, attack.attack)
         )
         notes[attack.title] += f" ⚠ {warned}" if warned else ""
     st.html(tiles.comparison(columns, MODEL_COLOURS, notes))

@@ -7,9 +7,11 @@ from typing import Any
 import streamlit as st
 import torch
 
-from app import minimum, universal, url
-from app.minimum import NAMES, UNIVERSAL, Minimal, Transferred
-from app.results import attack_words
+from app import url
+from app.results import minimum
+from app.results import universals as universal
+from app.results.attacks import attack_words
+from app.results.minimum import NAMES, UNIVERSAL, Minimal, Transferred
 from app.ui import effects, notices, tiles
 from app.ui.charts import show_chart
 from app.ui.columns import columns
@@ -19,7 +21,7 @@ from app.ui.status import status_line
 from core.attacks import perturb
 from core.figures.style import Record, in_words, interval
 from core.figures.transfer import Transfer, transfer_chart
-from core.images import LEVELS
+from core.images import add_levels
 from core.models import TITLES
 from core.transfer import DENOMINATORS
 
@@ -201,19 +203,18 @@ def minimal_tiles(
     page: Opened, found: Transferred, made: Minimal, model: str, count: int
 ) -> list[effects.EffectTile]:
     """Images whose perturbation is kept, one of each class."""
-    assert found.prediction is not None
-    s, t = found.sources.index(made.model), found.models.index(model)
+    seen_by_model, clean_by_model = found.prediction(made.model, model), found.clean(model)
     classes, shown = page.spec.classes, []
-    for row in made.kept.tolist()[:count]:
+    for row in made.kept_rows.tolist()[:count]:
         levels = made.levels(row)
         assert levels is not None
-        label, seen = int(made.label[row]), int(found.prediction[s, t, row])
-        clean = int(found.clean[t, row])
+        label, seen = int(made.label[row]), int(seen_by_model[row])
+        clean = int(clean_by_model[row])
         target = None if made.target is None else int(made.target[row])
         pictures = [effects.change(levels, f"What {NAMES[made.attack]} changed on {TITLES[made.model]}")]
         if page.dataset:
             image = page.dataset.test.images[int(made.index[row])]
-            attacked = (image.short() + levels).clamp(0, LEVELS).to(torch.uint8)
+            attacked = add_levels(image, levels)
             own = classes[int(made.prediction[row])]
             told = f"{TITLES[made.model]} reads {own}, {TITLES[model]} {classes[seen]}"
             pictures.insert(0, effects.picture(image, f"The original image, {classes[label]}", "original"))
@@ -226,7 +227,7 @@ def minimal_tiles(
                 kind,
                 tuple(pictures),
                 effects.reading(seen, clean, label, classes),
-                f"ℓ₂ {float(made.norm['l2'][row]):.2f}",
+                f"ℓ₂ {float(made.norm_l2[row]):.2f}",
             )
         )
     return shown
@@ -241,7 +242,7 @@ def universal_tiles(page: Opened, source: str, model: str, count: int) -> list[e
     test, classes = page.dataset.test, page.spec.classes
     index = first_of_each(test.labels, count)
     x, delta = test.x(index), every.delta[row]
-    clean, seen = universal.read(page.spec.name, model, x, delta)
+    clean, seen = universal.read(page.bundle, model, x, delta)
     shown: list[effects.EffectTile] = []
     for place, image in enumerate(index.tolist()):
         label, before, after = int(test.labels[image]), int(clean[place]), int(seen[place])

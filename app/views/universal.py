@@ -4,8 +4,10 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 from torch import Tensor
 
-from app import universal, url
+from app import url
 from app.embedder import Embedded
+from app.results import universals as universal
+from app.results.universals import EVERY, NEEDS, PAPER, SPACES, Universals
 from app.ui import notices, planes, tiles
 from app.ui import universal_planes as parts
 from app.ui.columns import columns
@@ -16,11 +18,10 @@ from app.ui.status import status_line
 from app.ui.universal_groups import pick_by_name, separation_rows, show_picked, show_separation
 from app.ui.universal_one import choose_one, show_effect, show_one
 from app.ui.universal_planes import BY, OWN_READER, Look
-from app.universal import EVERY, NEEDS, PAPER, SPACES, Universals
 from core.figures.plane import By, Dot
 from core.figures.style import Record
 from core.models import TITLES
-from core.papers import Drawing, Panel
+from precompute.papers import Drawing, Panel
 
 INTRO = """
 One change, added to **any** image, that halves a network's accuracy: each point is such a perturbation. Draw
@@ -126,7 +127,7 @@ def main() -> None:
     st.subheader("One perturbation", anchor=False)
     row = choose_one(every, rows)
     look = Look(known, setting, by, reader, row, tuple(picked), isolated)
-    placed = planes.find(page.bundle, every, known, setting)
+    placed = planes.find(every, known, setting)
     known_all = all(made is not None for made in placed.values())
     with said:
         url.show_corrections()

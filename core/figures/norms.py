@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import altair as alt
 import numpy as np
 
-from core.differences import mean
+from core.estimates import mean
 from core.figures.colours import GREY
 from core.figures.style import Record, heading, inline, model_colour, model_shape, percent
 from core.metrics import Rate

@@ -33,7 +33,7 @@ def compiled() -> None:
 @pytest.fixture
 def no_bundles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As if nothing had shipped."""
-    monkeypatch.setattr(importlib.import_module("precompute.store"), "SHIPPED", tmp_path / "shipped")
+    monkeypatch.setattr(importlib.import_module("precompute.store.store"), "SHIPPED", tmp_path / "shipped")
 
 
 @pytest.fixture

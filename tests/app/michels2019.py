@@ -29,7 +29,7 @@ def levels(seed: int) -> torch.Tensor:
 
 def publish(store: Store) -> Bundle:
     """Store everything that the pages read, as a bundle of profile "paper", which is shown first."""
-    shipped = store.bundle("digits")
+    shipped = store.bundle("digits", "michels2019")
     assert shipped is not None
     names = dict(shipped.names)
 
@@ -90,8 +90,8 @@ def publish(store: Store) -> Bundle:
     )
     _add_minimal(add, index, label, clean)
     _add_embeddings(add, every, about)
-    store.set_bundle("digits", "paper", names, {})
-    found = store.bundle("digits")
+    store.set_bundle("digits", "michels2019", "paper", names, {})
+    found = store.bundle("digits", "michels2019")
     assert found is not None
     assert found.profile == "paper"
     return found

@@ -3,13 +3,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from app import results
+from app.results import attacks as results
 from core import data
 from core.coherence import MEASURES, class_distances
 from core.figures.style import in_words
 from core.metrics import Rate, rate
+from precompute.papers.qin2020.results import tables
 from precompute.store import Bundle, Store
-from precompute.tables import tables
 from tests.app.conftest import OpenPage, charts, html, written
 
 PAGE = "coherence"
@@ -24,7 +24,7 @@ def judged(tmp_path: Path) -> Bundle:
     Hence all four of them on every sixth, and none on a third.
     """
     store = Store(tmp_path / "store")
-    shipped = store.bundle("digits")
+    shipped = store.bundle("digits", "qin2020")
     assert shipped is not None
     training = data.load("digits").train
     distances = {
@@ -58,8 +58,8 @@ def judged(tmp_path: Path) -> Bundle:
     made = tables({"dataset": "digits", "profile": "paper", "models": list(MODELS)}, inputs)
     store.publish("results-key", {"function": "results"}, tables=made)
     # Before the one that shipped, as the best profile is shown first.
-    store.set_bundle("digits", "paper", {**names, "results": "results-key"}, {})
-    found = store.bundle("digits")
+    store.set_bundle("digits", "qin2020", "paper", {**names, "results": "results-key"}, {})
+    found = store.bundle("digits", "qin2020")
     assert found is not None
     assert found.profile == "paper"
     return found

@@ -3,7 +3,7 @@ import re
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from app import results
+from app.results import attacks as results
 from core.figures.style import in_words
 from precompute.store import Bundle, Store
 from tests.app.conftest import OpenPage, charts
@@ -13,7 +13,7 @@ MODELS = {"capsnet": "CapsNet", "cnn_cr": "CNN+CR", "cnn_r": "CNN+R"}
 
 
 def shipped(tmp_path) -> Bundle:
-    found = Store(tmp_path / "store").bundle("digits")
+    found = Store(tmp_path / "store").bundle("digits", "qin2020")
     assert found is not None
     return found
 

@@ -3,7 +3,7 @@ import re
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from app import results
+from app.results import attacks as results
 from app.ui.verdict import Outcome
 from core.figures.style import in_words
 from precompute.store import Store
@@ -54,7 +54,7 @@ def test_where_few_perturbations_are_stored_only_those_are_shown_and_all_are_cou
 
 def test_counts_are_those_of_the_results(open_page: OpenPage, tmp_path) -> None:
     app = open_page(PAGE, models="CNN+CR", fpr="10%")
-    bundle = Store(tmp_path / "store").bundle("digits")
+    bundle = Store(tmp_path / "store").bundle("digits", "qin2020")
     assert bundle is not None
     attack, threshold = results.attacked(bundle, "cnn_cr"), results.clean(bundle, "cnn_cr").threshold(0.1)
     words = app.markdown[1].value
@@ -76,7 +76,7 @@ def test_filters_by_outcome(open_page: OpenPage, title: str) -> None:
 
 
 def test_every_outcome_can_be_asked_for(open_page: OpenPage, tmp_path) -> None:
-    bundle = Store(tmp_path / "store").bundle("digits")
+    bundle = Store(tmp_path / "store").bundle("digits", "qin2020")
     assert bundle is not None
     attack = results.attacked(bundle, "capsnet")
     ends = attack.outcomes(results.clean(bundle, "capsnet").threshold(0.05))

@@ -8,12 +8,13 @@ import pandas as pd
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from app import results
+from app.results import attacks as results
 from app.ui import health
 from core.health import EXPLANATIONS, Check, Number, rows_of
-from precompute.bundle import write_bundle
-from precompute.files import Folder
-from precompute.store import SHIPPED, Bundle, Store
+from precompute.store import Bundle, Store
+from precompute.store.bundle import write_bundle
+from precompute.store.files import Folder
+from precompute.store.store import SHIPPED
 from tests.app.conftest import OpenPage, html
 
 MODELS = ("capsnet", "cnn_cr", "cnn_r")
@@ -37,12 +38,12 @@ Ship = Callable[[bool], Bundle]
 @pytest.fixture
 def ship(tmp_path, monkeypatch: pytest.MonkeyPatch) -> Ship:
     """Ships the digits' bundle with checks, or as it was before there were any."""
-    shipped = Store(tmp_path / "store").bundle("digits")
+    shipped = Store(tmp_path / "store").bundle("digits", "qin2020")
     assert shipped is not None
     root = tmp_path / "shipped" / "digits"
     root.mkdir(parents=True)
     (root / "artifacts").symlink_to(SHIPPED / "digits" / "artifacts")
-    monkeypatch.setattr(importlib.import_module("precompute.store"), "SHIPPED", root.parent)
+    monkeypatch.setattr(importlib.import_module("precompute.store.store"), "SHIPPED", root.parent)
 
     def made_to_ship(checked: bool) -> Bundle:
         store = Store(tmp_path / "store")
@@ -59,8 +60,8 @@ def ship(tmp_path, monkeypatch: pytest.MonkeyPatch) -> Ship:
         facts = {"fields": {"steps": 100}, "device": "CPU", "gradients": "float32", "n": 50}
         store.publish("facts-made", {"function": "health"}, facts=facts)
         names = {**shipped.names, "results": key, "capsnet/health": "facts-made"}
-        write_bundle(Folder.open(root), "bundle.json", replace(shipped, names=names))
-        found = store.bundle("digits")
+        write_bundle(Folder.open(root), replace(shipped, names=names))
+        found = store.bundle("digits", "qin2020")
         assert found is not None
         return found
 

@@ -150,17 +150,17 @@ def test_a_number_beyond_the_limits_of_the_next_attack_is_brought_into_them(open
 def store(tmp_path: Path) -> Store:
     """With the shipped digits as profile "paper", but for universal perturbations."""
     store = Store(tmp_path / "store")
-    shipped = store.bundle("digits")
+    shipped = store.bundle("digits", "qin2020")
     assert shipped is not None
     names = {name: key for name, key in shipped.names.items() if not name.endswith("/universal")}
-    store.set_bundle("digits", "paper", names, dict(shipped.facts))
+    store.set_bundle("digits", "qin2020", "paper", names, dict(shipped.facts))
     return store
 
 
 @pytest.fixture
 def with_universal(store: Store) -> Tensor:
     """Three universal perturbations of CapsNet: none, a grey veil, white noise."""
-    bundle = store.bundle("digits", "paper")
+    bundle = store.bundle("digits", "qin2020", "paper")
     assert bundle is not None
     delta = torch.zeros(3, 1, 28, 28, dtype=torch.int16)
     delta[1] = 60
@@ -177,7 +177,7 @@ def with_universal(store: Store) -> Tensor:
     }
     store.publish("universal-key", {"function": "universal"}, tensors=tensors)
     names = {**bundle.names, "capsnet/universal": "universal-key"}
-    store.set_bundle("digits", "paper", names, dict(bundle.facts))
+    store.set_bundle("digits", "qin2020", "paper", names, dict(bundle.facts))
     return delta.float() / 255
 
 

@@ -1,6 +1,6 @@
 import pytest
 
-from app import minimum
+from app.results import minimum
 from core.figures.style import in_words
 from core.metrics import Rate
 from precompute.store import Bundle

@@ -2,14 +2,14 @@ import re
 
 import pytest
 
-from app import results as app_results
 from app import state
-from app.results import Cached
+from app.results import attacks as app_results
+from app.results.attacks import Cached
 from app.ui.claims import VERDICTS, findings_html
 from app.ui.paper_table import PaperTable
 from core.health import Check
-from core.papers import PAPERS, Results, findings, layout, report_rows, with_worst
-from core.papers.worst import WORST_BETA, WORST_IMAGE
+from precompute.papers import PAPERS, Results, findings, layout, report_rows, with_worst
+from precompute.papers.worst import WORST_BETA, WORST_IMAGE
 from precompute.store import Store
 from tests.app.conftest import OpenPage, html
 
@@ -20,7 +20,7 @@ QIN2020 = PAPERS["qin2020"]
 @pytest.fixture
 def results(tmp_path) -> Results:
     store = Store(tmp_path / "store")
-    return Results(bundle for name in QIN2020.datasets if (bundle := store.bundle(name)))
+    return QIN2020.over(bundle for name in QIN2020.datasets if (bundle := store.bundle(name, "qin2020")))
 
 
 def text(app) -> str:
@@ -63,7 +63,7 @@ def test_tables_have_every_number_beside_ours_or_a_reason(
 ) -> None:
     app = open_page(PAGE, show="Tables", table=number)
     assert not app.exception
-    numbers = [row for row in report_rows("qin2020", results) if row["table"] == number]
+    numbers = [row for row in report_rows(PAPERS["qin2020"], results) if row["table"] == number]
     rows = with_worst(numbers, results)
     assert (len(rows) > len(numbers)) == (number in ("3", "6"))
     page = html(app)
@@ -130,7 +130,7 @@ def test_the_sidebar_does_not_offer_what_the_page_ignores(open_page: OpenPage) -
 
 
 def test_a_cached_bundle_is_what_papers_want(tmp_path) -> None:
-    bundle = Store(tmp_path / "store").bundle("mnist")
+    bundle = Store(tmp_path / "store").bundle("mnist", "qin2020")
     assert bundle is not None
     cached = Cached(bundle)
     assert (cached.dataset, cached.profile) == ("mnist", bundle.profile)
@@ -139,7 +139,7 @@ def test_a_cached_bundle_is_what_papers_want(tmp_path) -> None:
 
 
 def test_failed_checks_are_told_beside_the_numbers_they_touch(results: Results) -> None:
-    rows = report_rows("qin2020", results)
+    rows = report_rows(PAPERS["qin2020"], results)
 
     def warn(row):
         return "check 4 failed" if (row["model"], row["attack"]) == ("cnn_r", "pgd") else ""
@@ -150,7 +150,7 @@ def test_failed_checks_are_told_beside_the_numbers_they_touch(results: Results) 
 
 
 def test_worst_cases_say_at_which_beta(results: Results) -> None:
-    rows = with_worst(report_rows("qin2020", results), results)
+    rows = with_worst(report_rows(PAPERS["qin2020"], results), results)
     table = PaperTable(layout(rows, "3"), ["CapsNet", "CNN+CR", "CNN+R"], lambda row: "").html()
     worst = [row for row in rows if row["table"] == "3" and row["metric"] == WORST_BETA]
     assert len(worst) == table.count("at β = ") == 18
@@ -211,7 +211,7 @@ def test_the_tables_of_michels2019_have_their_unit(
 ) -> None:
     app = open_page(PAGE, paper="michels2019", show="Tables", table=number)
     assert not app.exception
-    rows = [row for row in report_rows("michels2019", results) if row["table"] == number]
+    rows = [row for row in report_rows(PAPERS["michels2019"], results) if row["table"] == number]
     page = html(app)
     published = [float(value) for value in re.findall(r'<td class="cp-model">([\d.]+)</td>', page)]
     assert sorted(published) == sorted(row["published"] for row in rows)

@@ -4,8 +4,8 @@ from dataclasses import replace
 import pytest
 import torch
 
-from app import results
-from app.results import Attacked, attack_words
+from app.results import attacks as results
+from app.results.attacks import Attacked, attack_words
 from app.ui.verdict import Outcome
 from core import data
 from core.metrics import threshold_at
@@ -16,7 +16,7 @@ CLASSES = tuple("0123456789")
 
 @pytest.fixture(scope="module")
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
-    found = Store(tmp_path_factory.mktemp("store")).bundle("digits")
+    found = Store(tmp_path_factory.mktemp("store")).bundle("digits", "qin2020")
     assert found is not None
     return found
 
@@ -24,15 +24,14 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
 def attacked(prediction: list[int], distance: list[float], target: list[int] | None) -> Attacked:
     count = len(prediction)
     return Attacked(
-        "capsnet",
-        "key",
-        torch.arange(count),
-        torch.zeros(count, dtype=torch.long),
-        None if target is None else torch.tensor(target),
-        torch.tensor(prediction),
-        torch.tensor(distance),
-        None,
-        {"attack": "pgd"},
+        model="capsnet",
+        key="key",
+        index=torch.arange(count),
+        label=torch.zeros(count, dtype=torch.long),
+        target=None if target is None else torch.tensor(target),
+        prediction=torch.tensor(prediction),
+        distance=torch.tensor(distance),
+        facts={"attack": "pgd"},
     )
 
 
@@ -69,9 +68,9 @@ def test_the_threshold_is_that_of_the_calibration(bundle: Bundle, model: str) ->
     clean = results.clean(bundle, model)
     stored = bundle[f"{model}/clean"].facts["threshold"]
     assert clean.threshold(0.05) == pytest.approx(stored)
-    assert clean.threshold(0.05) == threshold_at(clean.validation, 0.05)
+    assert clean.threshold(0.05) == threshold_at(clean.validation_distance, 0.05)
     assert clean.threshold(0.01) > clean.threshold(0.05) > clean.threshold(0.5)
-    assert (clean.by_class is None) == (model == "cnn_r")
+    assert (clean.test_class_distance is None) == (model == "cnn_r")
 
 
 def test_attacked_images_stay_within_epsilon_and_the_range(bundle: Bundle) -> None:
@@ -89,7 +88,7 @@ def test_stored_reconstructions_are_what_the_model_rebuilds_now(bundle: Bundle, 
     rows = [0, 5, len(attack.label) - 1]
     stored = results.reconstructions(bundle, digits, attack, rows)
     names = {name: key for name, key in bundle.names.items() if not name.endswith("/reconstructions")}
-    lean = Bundle(bundle.store, bundle.dataset, bundle.profile, names, bundle.facts)
+    lean = replace(bundle, names=names)
     live = results.reconstructions(lean, digits, attack, rows)
     assert live.shape == stored.shape == (3, 1, 28, 28)
     assert int((live.int() - stored.int()).abs().max()) <= 2
@@ -129,7 +128,7 @@ def test_a_sweep_has_one_attack_a_beta(bundle: Bundle) -> None:
         sweep = results.sweep(bundle, "capsnet", targeted)
         assert len(sweep.beta) == len(sweep.attacks) >= 3
         assert (sweep.attacks[0].target is not None) == targeted
-        assert sweep.best in [pytest.approx(beta) for beta in sweep.beta.tolist()]
+        assert sweep.best_beta in [pytest.approx(beta) for beta in sweep.beta.tolist()]
 
 
 def test_attacks_on_offer_are_those_of_every_model(bundle: Bundle) -> None:

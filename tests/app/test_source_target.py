@@ -2,7 +2,7 @@ import re
 
 from streamlit.testing.v1 import AppTest
 
-from app import results
+from app.results import attacks as results
 from core.figures.style import in_words
 from precompute.store import Bundle, Store
 from tests.app.conftest import OpenPage, charts, html
@@ -11,7 +11,7 @@ PAGE = "source_target"
 
 
 def shipped(tmp_path) -> Bundle:
-    found = Store(tmp_path / "store").bundle("digits")
+    found = Store(tmp_path / "store").bundle("digits", "qin2020")
     assert found is not None
     return found
 

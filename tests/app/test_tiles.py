@@ -2,7 +2,7 @@ import re
 
 import pytest
 
-from app import results
+from app.results import attacks as results
 from app.ui import tiles
 from app.ui.tiles import ATTACKED, KINDS, ORIGINAL, PERTURBATION, REBUILT, Tile
 from app.ui.verdict import COLOURS, Outcome, Verdict
@@ -79,7 +79,7 @@ def test_columns_of_different_length_are_refused() -> None:
 
 
 def test_without_a_copy_of_the_data_set_there_is_the_perturbation_alone(tmp_path) -> None:
-    bundle = Store(tmp_path).bundle("digits")
+    bundle = Store(tmp_path).bundle("digits", "qin2020")
     assert bundle is not None
     attack = results.attacked(bundle, "capsnet")
     (alone,) = tiles.make_tiles(bundle, SPECS["digits"], None, attack, [3], 2.0)

@@ -1,7 +1,7 @@
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from app import minimum
+from app.results import minimum
 from core.figures.style import in_words
 from core.metrics import Rate
 from precompute.store import Bundle, Store
@@ -30,7 +30,7 @@ def test_rates_are_counted_over_all_or_over_those_read_rightly(bundle: Bundle) -
 
 
 def test_the_results_of_the_bundle_are_the_same_as_those_of_its_tables() -> None:
-    shipped = Store().bundle("mnist")
+    shipped = Store().bundle("mnist", "michels2019")
     assert shipped is not None
     table = shipped["results-michels2019"].tables["rates"]
     table = table[table["metric"] == "fooling_rate"]

@@ -8,8 +8,8 @@ import pytest
 import torch
 from streamlit.testing.v1 import AppTest
 
-from app import universal
 from app.embedder import EmbeddingFailed, embed
+from app.results import universals as universal
 from core.figures.style import in_words
 from core.metrics import Rate
 from precompute.store import Bundle

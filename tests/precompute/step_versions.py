@@ -18,18 +18,11 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 RECORD = Path(__file__).with_name("step_versions.json")
-TABLE = "precompute.steps"
-FOLLOWED = (
-    "core",
-    *(
-        f"precompute.{name}"
-        for name in (
-            "steps", "loading", "tables", "judging", "examining", "readings", "universal", "minimum",
-            "embedding", "excerpts", "michels2019_tables", "walkthrough",
-        )
-    ),
-)  # fmt: skip
-NOT_FOLLOWED = ("core.data",)
+TABLE = "precompute.steps.table", "STEPS"
+PAPERS_TABLE = "experiment", "FUNCTIONS"
+"""Module and name of the table of step functions: that of all papers, and in a paper's folder its own."""
+FOLLOWED = ("core", "precompute.steps", "precompute.papers")
+NOT_FOLLOWED = ("core.data", "precompute.steps.job")
 FOLLOWED_ALL_THE_SAME = ("core.data.corruptions",)
 Name = tuple[str, str]
 """Module and name of a definition."""
@@ -179,19 +172,27 @@ class Code:
             waiting += [found for used in sorted(names) if (found := self.resolve(module, used))]
         return digests
 
+    def tables(self):
+        """Module and name of every table of step functions."""
+        yield TABLE
+        module, name = PAPERS_TABLE
+        for file in sorted(self.root.glob(f"precompute/papers/*/{module}.py")):
+            yield f"precompute.papers.{file.parent.name}.{module}", name
+
     def steps(self):
-        """Version, digest and definitions of every step in the table of `precompute.steps`."""
-        (assignment,) = self.module(TABLE).definitions["STEPS"]
+        """Version, digest and definitions of every step in the tables."""
         found = {}
-        for key, call in zip(assignment.value.keys, assignment.value.values, strict=True):
-            function, version = call.args[0].id, call.args[1].value
-            start = self.resolve(TABLE, function)
-            if start is None:
-                raise ValueError(f"expected the step function {function} in {TABLE}, found none")
-            parts = {f"{module}.{name}": digest for (module, name), digest in self.reached(start).items()}
-            # Of the code alone: moving it from one module to another changes nothing.
-            digest = hashlib.sha256("\n".join(sorted(parts.values())).encode()).hexdigest()
-            found[key.value] = {"version": version, "digest": digest, "parts": parts}
+        for table, name in self.tables():
+            (assignment,) = self.module(table).definitions[name]
+            for key, call in zip(assignment.value.keys, assignment.value.values, strict=True):
+                place, version = (argument.value for argument in call.args[:2])
+                start = self.resolve(*place.split(":"))
+                if start is None:
+                    raise ValueError(f"expected the step function {place}, as {table} has it, found none")
+                parts = {f"{module}.{part}": digest for (module, part), digest in self.reached(start).items()}
+                # Of the code alone: moving it from one module to another changes nothing.
+                digest = hashlib.sha256("\n".join(sorted(parts.values())).encode()).hexdigest()
+                found[key.value] = {"version": version, "digest": digest, "parts": parts}
         return found
 
 
@@ -231,7 +232,7 @@ def differences(before, now):
         elif old["digest"] != new["digest"]:
             found.append(
                 f"{name}: other code under the same version {new['version']} ({', '.join(parts)}); if its "
-                "results change, raise its version in STEPS of precompute/steps.py; then, and also if they "
+                "results change, raise its version in the table that it is in; then, and also if they "
                 "do not, run `make versions`"
             )
     return found

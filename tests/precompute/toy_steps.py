@@ -9,12 +9,12 @@ import signal
 import sys
 import time
 from pathlib import Path
-from types import SimpleNamespace
 
-from precompute.graph import Step
-from precompute.work import Outcome, StepFunction
+from precompute.papers.paper import Paper
+from precompute.steps.job import Outcome, StepFunction
+from precompute.steps.step import Step
 
-TABLE = "toy_steps:STEPS"
+TABLE = "toy_steps:functions"
 
 
 def _log(line):
@@ -84,12 +84,12 @@ def place(params, inputs, job):
 
 
 STEPS = {
-    "count": StepFunction(count, 1),
-    "square": StepFunction(square, 1),
-    "total": StepFunction(total, 1),
-    "fail": StepFunction(fail, 1),
-    "die": StepFunction(die, 1),
-    "place": StepFunction(place, 1),
+    "count": StepFunction("toy_steps:count", 1),
+    "square": StepFunction("toy_steps:square", 1),
+    "total": StepFunction("toy_steps:total", 1),
+    "fail": StepFunction("toy_steps:fail", 1),
+    "die": StepFunction("toy_steps:die", 1),
+    "place": StepFunction("toy_steps:place", 1),
 }
 
 
@@ -109,19 +109,34 @@ def contents(store):
     return {m["key"]: (m["recipe"], m["facts"], [entry["sha256"] for entry in m["files"]]) for m in manifests}
 
 
-def pipeline(**changes):
-    """Stands in for `precompute.pipeline`; the profiles share the second branch of the graph."""
-    return SimpleNamespace(
-        DATASETS=("toy", "other"),
-        PROFILES=("smoke", "demo"),
+def functions():
+    """The table, as a build asks for it."""
+    return STEPS
+
+
+def paper(**changes):
+    """A paper over the graph; the profiles share the second branch of it."""
+    return Paper(
+        "toy2000",
+        "A. Toy: On Toys",
+        datasets=("toy", "other"),
+        models=(),
+        builds=("toy", "other"),
         experiment=lambda dataset, profile: graph(n=10 if profile == "smoke" else 12, **changes),
-        shipped_names=lambda dataset, profile: ["total"],
-        bundle_facts=lambda dataset, profile: {"note": f"{dataset} {profile}"},
+        functions=STEPS,
+        ships=lambda step: step.name == "total",
     )
 
 
+def register(replace, **changes):
+    """Put the toy paper in place of all others; `replace` takes a name's place and its new value."""
+    replace("precompute.papers.PAPERS", {"toy2000": paper(**changes)})
+    facts = lambda dataset, profile, steps: {"note": f"{dataset} {profile}"}  # noqa: E731
+    replace("precompute.papers.bundle_facts", facts)
+
+
 def build(url):
-    from precompute.engine import run
+    from precompute.engine.run import run
     from precompute.store import Store
 
     assert run(graph(sleep=0.05), Store(url, bundles=()), table=TABLE).ok
@@ -141,18 +156,18 @@ def publish(url):
 
 
 def cli(sleep, *arguments):
-    """Runs `python -m precompute` over the toy pipeline, then prints which slow packages that imported."""
+    """Runs `python -m precompute` over the toy paper, then prints which slow packages the build imported."""
     import typer
 
-    import precompute
+    from precompute import papers
     from precompute.__main__ import app
 
-    precompute.pipeline = pipeline(sleep=float(sleep))
-    sys.modules["precompute.steps"] = sys.modules[__name__]
+    register(lambda place, value: setattr(papers, place.rsplit(".", 1)[1], value), sleep=float(sleep))
+    before = set(sys.modules)
     try:
         app(arguments)
     finally:
-        typer.echo(sorted({"torch", "pandas", "dask", "distributed"} & set(sys.modules)))
+        typer.echo(sorted({"dask", "distributed", "umap", "sklearn"} & (set(sys.modules) - before)))
 
 
 if __name__ == "__main__":

@@ -1,0 +1,221 @@
+"""What a bundle holds about attacks, as pages use it: read once, counted at any threshold."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import streamlit as st
+import torch
+from torch import Tensor
+
+from app import state
+from app.ui.verdict import Outcome, Verdict
+from core.attacks import ATTACK_TITLES, MINIMUM_NORM
+from core.data import Dataset
+from core.health import Check, checks_of
+from core.images import LEVELS, from_uint8, to_uint8
+from core.models import TITLES, ReconstructingNet
+from precompute.steps import records
+from precompute.steps.records import Clean, Reconstructed, Sweep, Walkthrough
+from precompute.store import Artifact, Bundle, MissingArtifact
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Attacked(records.Attacked):
+    """Attacked test images and what one model made of them.
+
+    Attributes:
+        model: The model's name.
+        key: Of the artifact.
+    """
+
+    model: str
+    key: str
+
+    def pictured(self, rows: Sequence[int]) -> list[int]:
+        """Those of some rows that pictures can be made of, in their order."""
+        kept = set(self.kept_rows.tolist())
+        return [row for row in rows if row in kept]
+
+    @property
+    def title(self) -> str:
+        """The model's title."""
+        return TITLES[self.model]
+
+    def verdict(self, row: int, threshold: float, classes: tuple[str, ...]) -> Verdict:
+        """One attacked image before the network and the detector."""
+        target = None if self.target is None else int(self.target[row])
+        prediction, label = int(self.prediction[row]), int(self.label[row])
+        return Verdict(prediction, label, target, float(self.distance[row]), threshold, classes)
+
+    def outcomes(self, threshold: float) -> list[Outcome]:
+        """What became of every attack, as `Verdict.outcome` has it, (N,)."""
+        moved = self.prediction != self.label
+        code = np.where(moved, 2, 3)
+        code = np.where(self.worked, np.where(self.distance <= threshold, 0, 1), code)
+        kinds = (Outcome.UNDETECTED, Outcome.FLAGGED, Outcome.OTHER, Outcome.FAILED)
+        return [kinds[number] for number in code.tolist()]
+
+
+def epsilon_words(epsilon: float) -> str:
+    """As papers write it: "0.3", but "8/255"."""
+    levels = epsilon * LEVELS
+    is_round = abs(1000 * epsilon - round(1000 * epsilon)) < 1e-9
+    return f"{epsilon:g}" if is_round or abs(levels - round(levels)) > 1e-6 else f"{levels:.0f}/{LEVELS}"
+
+
+def attack_words(facts: Mapping[str, Any], *, targeted: bool, with_beta: bool = True) -> str:
+    """An attack in a few words: "targeted R-PGD, ε = 0.3, 200 steps of 0.01, β = 0.5"."""
+    fields = facts.get("fields", {})
+    words = [
+        f"{'targeted' if targeted else 'untargeted'} {ATTACK_TITLES.get(facts['attack'], facts['attack'])}"
+    ]
+    if "epsilon" in fields:
+        words.append(f"ε = {epsilon_words(fields['epsilon'])}")
+    if "searches" in fields:
+        words.append(f"{fields['searches']} searches of {fields.get('steps', 1000)} steps")
+    elif "steps" in fields and "step_size" in fields:
+        words.append(f"{fields['steps']} steps of {fields['step_size']:g}")
+    elif "steps" in fields:
+        words.append(f"at most {fields['steps']} steps")
+    elif "step_size" in fields:
+        words.append(f"one step of {fields['step_size']:g}")
+    if with_beta and facts.get("beta") is not None:
+        words.append(f"β = {facts['beta']:g}")
+    return ", ".join(words)
+
+
+def clean(bundle: Bundle, model: str) -> Clean:
+    """The clean distances of a model. Raises MissingArtifact, CorruptArtifact."""
+    return Clean.of(load_artifact(bundle, f"{model}/clean"))
+
+
+def walkthrough(bundle: Bundle, model: str) -> Walkthrough | None:
+    """One image before a model and its detector; None where the bundle has none. Raises CorruptArtifact."""
+    name = f"{model}/walkthrough"
+    return Walkthrough.of(load_artifact(bundle, name)) if name in bundle else None
+
+
+def attacked(bundle: Bundle, model: str, name: str = "matrix") -> Attacked:
+    """The attacked images of that name: "matrix" or, say, "attack/pgd-targeted".
+
+    Raises: MissingArtifact, CorruptArtifact.
+    """
+    artifact = load_artifact(bundle, f"{model}/{name}")
+    return Attacked.of(artifact, model=model, key=artifact.key)
+
+
+def sweep(bundle: Bundle, model: str, targeted: bool) -> Sweep:
+    """The beta sweep of R-PGD on a model. Raises MissingArtifact, CorruptArtifact."""
+    return Sweep.of(load_artifact(bundle, f"{model}/{'beta' if targeted else 'beta-untargeted'}"))
+
+
+def attack_names(bundle: Bundle, models: Sequence[str]) -> list[str]:
+    """Names of the attacks that every one of the models was put through: "r-pgd-targeted"."""
+    bounded = [name for name in reversed(ATTACK_TITLES) if name not in MINIMUM_NORM]
+    return [
+        f"{attack}-{mode}"
+        for mode in ("targeted", "untargeted")
+        # The strongest with a bound first; what has none, last.
+        for attack in (*bounded, *MINIMUM_NORM)
+        if all(f"{model}/attack/{attack}-{mode}" in bundle for model in models)
+    ]
+
+
+def health(bundle: Bundle) -> dict[str, list[Check]] | None:
+    """The checks of the attacks on each model; None for a bundle built before there were checks.
+
+    Raises: CorruptArtifact.
+    """
+    table = bundle.load("results").tables.get("health") if "results" in bundle else None
+    return None if table is None or table.empty else checks_of(table)
+
+
+def health_facts(bundle: Bundle, model: str) -> dict[str, Any]:
+    """How the attacks on a model were checked: fields, n, device. Raises MissingArtifact, CorruptArtifact."""
+    return bundle.load(f"{model}/health", only=()).facts
+
+
+def x_adv(dataset: Dataset, attack: Attacked, rows: Sequence[int]) -> Tensor:
+    """The attacked images of some rows, (B, C, H, W) uint8.
+
+    Raises: ValueError: when a perturbation was not kept.
+    """
+    return attack.images(dataset.test.images, torch.tensor(list(rows), dtype=torch.long))
+
+
+def reconstructions(bundle: Bundle, dataset: Dataset, attack: Attacked, rows: Sequence[int]) -> Tensor:
+    """What the winning class makes of attacked images of the matrix, (B, C, H, W) uint8.
+
+    Read from the bundle where it has them, else computed by the model, once.
+
+    Raises: MissingArtifact, CorruptArtifact.
+    """
+    name = f"{attack.model}/reconstructions"
+    if name in bundle:
+        stored = Reconstructed.of(load_artifact(bundle, name)).reconstruction
+        return stored[torch.tensor(list(rows), dtype=torch.long)]
+    weights = bundle.names.get(f"{attack.model}/weights", "")
+    return _reconstruct(weights, attack.key, tuple(rows), bundle, dataset, attack)
+
+
+# Weights, attack and rows decide the result; the other arguments follow from them.
+@st.cache_resource(max_entries=256, show_spinner="Reconstructing")
+def _reconstruct(
+    weights: str,  # noqa: ARG001
+    key: str,  # noqa: ARG001
+    rows: tuple[int, ...],
+    _bundle: Bundle,
+    _dataset: Dataset,
+    _attack: Attacked,
+) -> Tensor:
+    network = state.model(_bundle, _attack.model)
+    if not isinstance(network, ReconstructingNet):
+        raise ValueError(f"expected a model that reconstructs, got {_attack.title}; choose another")
+    x = from_uint8(x_adv(_dataset, _attack, rows)).to(state.device())
+    with state.accelerator(), torch.no_grad():
+        return to_uint8(network.reconstruct(x).clamp(0, 1).float().cpu())
+
+
+@dataclass(frozen=True)
+class Cached:
+    """A bundle for `precompute.papers`, whose artifacts are read once."""
+
+    bundle: Bundle
+
+    @property
+    def dataset(self) -> str:
+        """Its data set."""
+        return self.bundle.dataset
+
+    @property
+    def profile(self) -> str:
+        """Its profile."""
+        return self.bundle.profile
+
+    @property
+    def facts(self) -> Mapping[str, Any]:
+        """About the bundle as a whole."""
+        return self.bundle.facts
+
+    # Read whole, whatever is asked for: the next figure wants the rest.
+    def get(self, name: str, only: Collection[str] | None = None) -> Artifact | None:  # noqa: ARG002
+        """The artifact of that name, or None. Raises CorruptArtifact."""
+        try:
+            return load_artifact(self.bundle, name)
+        except MissingArtifact:
+            return None
+
+
+def load_artifact(bundle: Bundle, name: str) -> Artifact:
+    """An artifact of a bundle, read once. Raises MissingArtifact, CorruptArtifact."""
+    if name not in bundle:
+        bundle.load(name)  # says what is missing and how to build it
+    return _artifact(bundle.names[name], bundle, name)
+
+
+# Keys are hashes of what an artifact was made from, so that they identify it for good.
+@st.cache_resource(max_entries=128, show_spinner=False)
+def _artifact(key: str, _bundle: Bundle, _name: str) -> Artifact:  # noqa: ARG001
+    return _bundle.load(_name)

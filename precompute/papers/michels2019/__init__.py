@@ -1,0 +1,1 @@
+"""Michels, Uelwer, Upschulte and Harmeling 2019: how vulnerable capsule networks are."""
