@@ -17,7 +17,7 @@ from core.health import Check, checks_of
 from core.images import LEVELS, from_uint8, to_uint8
 from core.kept import attacked_images, kept_rows
 from core.metrics import Rate, succeeded, success_rate, threshold_at, undetected_rate
-from core.models import TITLES, ReconstructingNet
+from core.models import ReconstructingNet, title_of
 from precompute.store import Artifact, Bundle, MissingArtifact
 
 
@@ -89,7 +89,7 @@ class Attacked:
     @property
     def title(self) -> str:
         """The model's title."""
-        return TITLES[self.model]
+        return title_of(self.model)
 
     @property
     def worked(self) -> Tensor:

@@ -18,7 +18,7 @@ from core.differences import Estimate, mean
 from core.embedding import directions
 from core.images import LEVELS
 from core.metrics import Rate
-from core.models import TITLES
+from core.models import title_of
 from precompute.store import Bundle
 
 EVERY, PAPER = "embedding", "embedding/michels2019"
@@ -94,7 +94,7 @@ class Universals:
 
     def name(self, row: int) -> str:
         """One in words: "CapsNet, part 3, number 7"."""
-        return f"{TITLES[self.model(row)]}, {part_name(int(self.part[row]), int(self.number[row]))}"
+        return f"{title_of(self.model(row))}, {part_name(int(self.part[row]), int(self.number[row]))}"
 
     def median_row(self, model: str) -> int:
         """That of median length among a model's."""

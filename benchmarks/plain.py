@@ -7,10 +7,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from core.models import CapsNet
+from core.models.capsnet import CapsNet
 from core.models.capsules import length_logit, squash
 from core.models.groups import GROUP_SIZES
-from core.models.routing import Routing, dynamic_routing
+from core.models.routing import Routing
 from core.objectives import margin_loss, reconstruction_distance
 
 
@@ -74,7 +74,7 @@ def averaged_universal(
 
 
 class PlainCapsNet(CapsNet):
-    """CapsNet of the library's convolutions and `dynamic_routing`: the same function with the same weights."""
+    """CapsNet of the library's convolutions and routing with stored votes, with the same weights."""
 
     def logits_and_poses(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Logits (B, J) and class capsules (B, J, 16)."""
@@ -83,8 +83,7 @@ class PlainCapsNet(CapsNet):
         by_type = maps.reshape(len(x), self.types, 8, -1).transpose(2, 3)
         u = squash(by_type.reshape(len(x), self.capsules, 8) / self.types)
         assert isinstance(self.head, Routing)
-        weight = self.head.weight.view(self.n_classes, self.capsules, 8, -1)
-        s = dynamic_routing(u, weight, self.head.bias[:, 0])
+        s = self.head.plainly(u)
         return length_logit(s), squash(s)
 
 

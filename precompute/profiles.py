@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from core.models import CAPSULE_MODELS
+from core.models import spec
 from core.training import Recipe
 
 THREE = ("capsnet", "cnn_cr", "cnn_r")
@@ -186,4 +186,4 @@ def recipe(dataset: str, model: str, profile: Profile, seed: int = 0) -> dict[st
     fields: dict[str, Any] = {**RECIPES[dataset], "seed": seed}
     if profile.epochs is not None:
         fields["epochs"] = profile.epochs
-    return Recipe(loss="margin" if model in CAPSULE_MODELS else "cross_entropy", **fields).record()
+    return Recipe(loss=spec(model).loss, **fields).record()

@@ -11,7 +11,7 @@ from app.results import Attacked, Clean
 from app.ui import notices
 from core.data import SPECS, Dataset, DatasetSpec
 from core.data.specs import OFFICIAL
-from core.models import TITLES
+from core.models import MODELS
 from precompute.store import Bundle
 
 
@@ -78,7 +78,7 @@ def open_page(title: str, intro: str, *, needs: str) -> Opened:
     Raises: MissingArtifact, CorruptArtifact, DataError.
     """
     bundle = _open_bundle(title, intro)
-    models = tuple(m for m in TITLES if f"{m}/{needs}" in bundle and f"{m}/clean" in bundle)
+    models = tuple(m for m in MODELS if f"{m}/{needs}" in bundle and f"{m}/clean" in bundle)
     if not models:
         first = next(iter(bundle.facts.get("models", ())), "capsnet")
         bundle.load(f"{first}/{needs}", only=())  # says what is missing and how to build it

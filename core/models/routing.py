@@ -1,4 +1,4 @@
-"""Dynamic routing between capsules: the procedure as the paper has it, and the layer that computes it fast."""
+"""Dynamic routing between capsules: the procedure as in the paper, and the layer that computes it fast."""
 
 import torch
 from torch import Tensor, nn
@@ -68,6 +68,11 @@ class Routing(nn.Module):
         weight = self._derived.get(self.weight, "capsules last", self.capsules_last)
         with torch.autocast(u.device.type, enabled=False):
             return route_fast(capsules, weight, self.bias.squeeze(1), self.iterations)
+
+    def plainly(self, u: Tensor) -> Tensor:
+        """What `forward` computes of u (B, I, P), by `dynamic_routing`: to compare with."""
+        W = self.weight.view(self.outputs, self.inputs, self.input_dim, self.output_dim)
+        return dynamic_routing(u, W, self.bias.squeeze(1), self.iterations)
 
     def capsules_last(self) -> Tensor:
         """Weights (J, D, P, I), from their stored order (J, I * P, D)."""

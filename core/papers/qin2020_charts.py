@@ -13,7 +13,7 @@ from core.figures.distances import CLASS_COLOURS, by_class, common_edges, distan
 from core.figures.matrix import matrix_chart, pair_table
 from core.figures.style import Record, heading, in_words
 from core.metrics import Rate, succeeded, success_rate, threshold_at
-from core.models import TITLES
+from core.models import title_of
 from core.papers.drawing import Drawing, NotDrawable, Panel, gather
 from core.papers.stored import Results, Rows
 
@@ -27,7 +27,7 @@ Part = tuple[list[Panel], list[Record]]
 def figure_1(results: Results) -> Drawing:
     """Distances of clean images by class, and of clean and attacked images."""
     return gather(
-        [("a", partial(_by_class, results)), *((TITLES[m], partial(_attacked, results, m)) for m in MODELS)]
+        [("a", partial(_by_class, results)), *((title_of(m), partial(_attacked, results, m)) for m in MODELS)]
     )
 
 
@@ -50,13 +50,13 @@ def _attacked(results: Results, model: str) -> Part:
     groups: dict[str, Tensor] = {CLEAN: clean["test_distance"], ATTACKED: attack["distance"]}
     bars = histogram(groups, common_edges(groups.values()))
     threshold = threshold_at(clean["validation_distance"], FPR)
-    chart = distance_chart(bars, GROUPS, title=f"(b) {TITLES[model]}", threshold=threshold, height=240)
+    chart = distance_chart(bars, GROUPS, title=f"(b) {title_of(model)}", threshold=threshold, height=240)
     below = Rate(int((attack["distance"] <= threshold).sum()), len(attack["distance"]))
     words = (
-        f"Distances of clean and attacked MNIST images to what {TITLES[model]} rebuilds: {in_words(below)} "
+        f"Distances of clean and attacked MNIST images to what {title_of(model)} rebuilds: {in_words(below)} "
         f"of the attacked ones lie below the threshold {threshold:.2f}."
     )
-    return [Panel(chart, words)], [{"panel": "b", "model": TITLES[model], **bar.record()} for bar in bars]
+    return [Panel(chart, words)], [{"panel": "b", "model": title_of(model), **bar.record()} for bar in bars]
 
 
 def figure_2(results: Results) -> Drawing:
@@ -82,7 +82,7 @@ def figure_3(results: Results) -> Drawing:
 def _models_curve(results: Results, dataset: str, models: tuple[str, ...]) -> Part:
     rows = _curve_rows(results, dataset)
     points = [
-        _fpr_point(TITLES.get(model, model), row)
+        _fpr_point(title_of(model), row)
         for model in models
         for row in rows
         if row["model"] == model and not _given(row.get("access"))
@@ -125,7 +125,7 @@ def _fpr_point(title: str, row: Record) -> FprPoint:
 
 def figure_4(results: Results) -> Drawing:
     """Success of every pair of classes on Fashion-MNIST."""
-    return gather([(TITLES[model], partial(_matrix, results, "fashion_mnist", model)) for model in MODELS])
+    return gather([(title_of(model), partial(_matrix, results, "fashion_mnist", model)) for model in MODELS])
 
 
 def _matrix(results: Results, dataset: str, model: str) -> Part:
@@ -134,14 +134,14 @@ def _matrix(results: Results, dataset: str, model: str) -> Part:
     label, target, prediction = (tensors[name] for name in names)
     classes = SPECS[dataset].classes
     cells = pair_table(label, target, succeeded(prediction, label, target), classes)
-    chart = matrix_chart(cells, classes, TITLES[model], "Success rate", height=380)
+    chart = matrix_chart(cells, classes, title_of(model), "Success rate", height=380)
     easiest = max(cells, key=lambda cell: cell.rate.value)
     words = (
-        f"Success of targeted R-PGD on {TITLES[model]} for every pair of classes: "
+        f"Success of targeted R-PGD on {title_of(model)} for every pair of classes: "
         f"{in_words(success_rate(prediction, label, target))} overall, highest from {easiest.source_name} to "
         f"{easiest.target_name}."
     )
-    return [Panel(chart, words)], [{"model": TITLES[model], **cell.record()} for cell in cells]
+    return [Panel(chart, words)], [{"model": title_of(model), **cell.record()} for cell in cells]
 
 
 def figure_9(results: Results) -> Drawing:
@@ -153,7 +153,7 @@ def figure_9(results: Results) -> Drawing:
 def _sweep(results: Results, metric: str, title: str) -> Part:
     results.bundle("mnist")  # says what is missing
     points = [
-        BetaPoint(TITLES[model], metric, float(row["beta"]), _rate(row))
+        BetaPoint(title_of(model), metric, float(row["beta"]), _rate(row))
         for model in MODELS
         for row in results.rows("mnist", "beta")
         if (row["model"], row["attack"], row["mode"], row["metric"]) == (model, "r-pgd", "targeted", metric)

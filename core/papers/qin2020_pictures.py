@@ -15,7 +15,7 @@ from core.figures.style import Record
 from core.images import from_uint8
 from core.kept import attacked_images, kept_rows
 from core.metrics import succeeded, threshold_at
-from core.models import TITLES, ReconstructingNet, build
+from core.models import ReconstructingNet, build, title_of
 from core.models.packing import unpack
 from core.objectives import l2_distance
 from core.papers.drawing import Drawing, NotDrawable, Panel, gather
@@ -51,7 +51,7 @@ def _undetected(results: Results, dataset: str, target: int) -> Part:
         records += [_record(model, found, int(number)) for number in chosen]
     if not records:
         raise NotDrawable("no attack went undetected")
-    picture = picture_grid(rows, row_titles=[TITLES[model] for model in MODELS])
+    picture = picture_grid(rows, row_titles=[title_of(model) for model in MODELS])
     what = (
         f"Undetected R-PGD images with the target {SPECS[dataset].classes[target]} on {SPECS[dataset].title}"
     )
@@ -88,7 +88,7 @@ def _corrupted(results: Results, names: Sequence[str], each: int = 3) -> Part:
             rows.append([Picture(image, frame) for image, frame in zip(rebuilt, drawn, strict=True)])
             records += [
                 {
-                    "model": TITLES[model],
+                    "model": title_of(model),
                     "corruption": name,
                     "image": index[n],
                     "label": int(label[n]),
@@ -99,7 +99,7 @@ def _corrupted(results: Results, names: Sequence[str], each: int = 3) -> Part:
                 }
                 for n, name in enumerate(names)
             ]
-    titles = ["input", *(TITLES[model] for model in MODELS)] * each
+    titles = ["input", *(title_of(model) for model in MODELS)] * each
     picture = picture_grid(rows, row_titles=titles, column_titles=names, font_size=12)
     return [Panel(picture, grid_words(rows, "Corrupted digits and their reconstructions"))], records
 
@@ -133,7 +133,7 @@ def _before_after(results: Results, dataset: str, attack: str, name: str, shown:
             rows += [[Picture(image) for image in images], [Picture(image) for image in rebuilt]]
         records += [_record(model, tensors, int(number)) for number in chosen]
     titles = [
-        title for name in ("clean", *(TITLES[model] for model in MODELS)) for title in (name, "rebuilt")
+        title for name in ("clean", *(title_of(model) for model in MODELS)) for title in (name, "rebuilt")
     ]
     title = f"{attack} on {SPECS[dataset].title}"
     picture = picture_grid(rows, row_titles=titles, title=title)
@@ -215,4 +215,4 @@ def _record(model: str, tensors: Mapping[str, Tensor], row: int) -> Record:
     """A row of an attack."""
     names = ("index", "label", "target", "prediction", "distance")
     found = {name: tensors[name][row].item() for name in names}
-    return {"model": TITLES[model], **found}
+    return {"model": title_of(model), **found}

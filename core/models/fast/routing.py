@@ -15,7 +15,7 @@ GROUP = {"cpu": 1 << 19, "cuda": 1 << 28}
 
 
 def route_fast(u: Tensor, weight: Tensor, bias: Tensor, iterations: int) -> Tensor:
-    """Route, in the precision of the input, by what is fastest for it; arguments as for `RouteByAgreement`."""
+    """Route by what is fastest for the input, in its precision; arguments are those of `RouteByAgreement`."""
     compiled = u.device.type == "cpu" and u.dtype == torch.float32 and at_hand()
     return cast(Any, CompiledRouting if compiled else RouteByAgreement).apply(u, weight, bias, iterations)
 
