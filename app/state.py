@@ -11,7 +11,7 @@ from torch import nn
 from app import url
 from core import data, models
 from core.data import SPECS, DataError, Dataset
-from core.models.compiling import prepare_in_background
+from core.models.fast.compiling import prepare_in_background
 from core.models.packing import unpack
 from core.runtime import configure, device
 from precompute.steps.records import Weights
@@ -168,7 +168,7 @@ def _bundles(location: str) -> list[Bundle]:
 def _model(location: str, dataset: str, name: str, key: str, where: str) -> nn.Module:
     weights = Weights.of(_store(location).load(key))
     spec = SPECS[dataset]
-    network = models.build(name, spec.shape, len(spec.classes), weights.size)
+    network = models.build(name, spec.shape, spec.n_classes, weights.size)
     # Results are computed with exactly the weights that ship.
     network.load_state_dict(unpack(weights.packed))
     network.to(where).eval().requires_grad_(False)

@@ -22,7 +22,7 @@ def main() -> None:
     torch.set_num_threads(int(sys.argv[2]))
     given = torch.load(sys.argv[1], weights_only=True)
     x, y = given["x"].numpy(), given["y"].numpy()
-    model = build("capsnet", x.shape[1:]).eval()
+    model = build("capsnet", x.shape[1:], 10).eval()
     model.load_state_dict(given["weights"])
     classifier = PyTorchClassifier(model, nn.CrossEntropyLoss(), x.shape[1:], 10, clip_values=(0.0, 1.0))
     # What ours does, but for a few epochs: nothing bounds it, FGSM of 0.03, until half are misread.

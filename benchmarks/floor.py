@@ -122,7 +122,7 @@ def floors(ceilings: dict[str, float], repeats: int = 15, many: int = 128) -> li
         (f"R-PGD step, {many} images", step, many, True),
         (f"training step, {many} images", training, many, False),
     ):
-        model = build("capsnet", (1, 28, 28)).to(device()).train(not frozen).requires_grad_(not frozen)
+        model = build("capsnet", (1, 28, 28), 10).to(device()).train(not frozen).requires_grad_(not frozen)
         model.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue] - torch's own
         formula = plain.library_layers(model, "compact")
         formula.train(not frozen).requires_grad_(not frozen)

@@ -7,9 +7,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from core.models import CapsNet
-from core.models.layers import length_logit, squash
-from core.models.reconstructing import GREY_SIZES
+from core.models.capsnet import CapsNet
+from core.models.capsules import length_logit, squash
+from core.models.groups import GROUP_SIZES
 from core.models.routing import Routing
 from core.objectives import margin_loss, reconstruction_distance
 
@@ -73,20 +73,8 @@ def averaged_universal(
     return delta
 
 
-def routing(u: Tensor, weight: Tensor, bias: Tensor, iterations: int = 3) -> Tensor:
-    """Routing with stored votes: u (B, I, P), weight (J, I * P, D), bias (J, 1, D) to (B, J, D)."""
-    votes = torch.einsum("bip,jipd->bijd", u, weight.view(len(weight), u.shape[1], u.shape[2], -1))
-    agreement = votes.new_zeros(votes.shape[:3])
-    s = votes.new_zeros(())
-    for iteration in range(iterations):
-        s = torch.einsum("bij,bijd->bjd", agreement.softmax(2), votes) + bias[:, 0]
-        if iteration < iterations - 1:
-            agreement = agreement + torch.einsum("bijd,bjd->bij", votes, squash(s))
-    return s
-
-
 class PlainCapsNet(CapsNet):
-    """CapsNet of the library's convolutions and `routing`: the same function with the same weights."""
+    """CapsNet of the library's convolutions and routing with stored votes, with the same weights."""
 
     def logits_and_poses(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Logits (B, J) and class capsules (B, J, 16)."""
@@ -95,7 +83,7 @@ class PlainCapsNet(CapsNet):
         by_type = maps.reshape(len(x), self.types, 8, -1).transpose(2, 3)
         u = squash(by_type.reshape(len(x), self.capsules, 8) / self.types)
         assert isinstance(self.head, Routing)
-        s = routing(u, self.head.weight, self.head.bias)
+        s = self.head.plainly(u)
         return length_logit(s), squash(s)
 
 
@@ -103,9 +91,9 @@ def library_layers(model: CapsNet, size: str) -> PlainCapsNet:
     """The same network, with the same weights, of the library's layers.
 
     Args:
-        size: The model's, of `GREY_SIZES`.
+        size: The model's, of `GROUP_SIZES`.
     """
-    plainly = PlainCapsNet((1, 28, 28), 10, GREY_SIZES[size])
+    plainly = PlainCapsNet((1, 28, 28), 10, GROUP_SIZES[size])
     plainly.load_state_dict(model.state_dict())
     return plainly.eval().to(next(model.parameters()).device)
 

@@ -16,7 +16,8 @@ from core.attacks import PGD, GradientAttack, ReconstructivePGD, predict
 from core.detectors import ReconstructionDetector
 from core.metrics import Rate, succeeded, undetected_rate
 from core.metrics import rate as share
-from core.models import build, frequency
+from core.models import build
+from core.models.fast import frequency_conv
 from core.models.packing import unpack
 from core.runtime import device
 from precompute.store import Store
@@ -32,7 +33,8 @@ def network(dataset: str, name: str = "capsnet") -> Any:
         raise SystemExit(
             f"expected the bundle of {dataset}, found none; python -m precompute build {dataset}"
         )
-    model = build(name, data.spec(dataset).shape, size=bundle.facts["size"])
+    spec = data.spec(dataset)
+    model = build(name, spec.shape, spec.n_classes, bundle.facts["size"])
     model.load_state_dict(unpack(bundle[f"{name}/weights"].tensors))
     return model.eval().to(device()).to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
 
@@ -40,11 +42,11 @@ def network(dataset: str, name: str = "capsnet") -> Any:
 @contextmanager
 def small_convolutions_through_frequencies() -> Generator[None]:
     """The shipped networks are too narrow for it to pay; here it is about what it does to rates."""
-    least, frequency.MIN_CHANNELS = frequency.MIN_CHANNELS, 1
+    least, frequency_conv.MIN_CHANNELS = frequency_conv.MIN_CHANNELS, 1
     try:
         yield
     finally:
-        frequency.MIN_CHANNELS = least
+        frequency_conv.MIN_CHANNELS = least
 
 
 def rates(scale: Scale, dataset: str) -> Iterator[Row]:

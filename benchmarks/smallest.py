@@ -29,7 +29,7 @@ from core.attacks import (
     starting_points,
 )
 from core.geometry import norms
-from core.models import TITLES
+from core.models import title_of
 
 DATASET = "digits"
 Rival = tuple[Callable[[], object], str]
@@ -82,7 +82,7 @@ def against_foolbox(
     rivals: dict[str, Rival] = {
         title: (partial(peer, theirs, x, y), target) for title, theirs in models.items()
     }
-    work = f"{title}, {TITLES[name]} compact, {len(x)} digits"
+    work = f"{title}, {title_of(name)} compact, {len(x)} digits"
     yield from race(work, "images/s", len(x), partial(attack, model, x, y), rivals, scale.repeats)
     result, found = attack(model, x, y), peer(models["foolbox"], x, y)
     assert isinstance(found, Tensor)

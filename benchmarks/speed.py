@@ -13,7 +13,7 @@ from benchmarks import peers, plain
 from benchmarks.measure import Row, peak_bytes, race, seconds, tidy
 from core.attacks import PGD, ReconstructivePGD
 from core.data import Split
-from core.models import TITLES, build
+from core.models import build, title_of
 from core.models.routing import Routing
 from core.runtime import device
 from core.training import Recipe, train
@@ -66,7 +66,7 @@ QUICK = Scale(
 
 def network(name: str, size: str, *, frozen: bool = True) -> Any:
     """A network of random weights on the device, channels last, ready to be attacked."""
-    model = build(name, (1, 28, 28), size=size).eval().requires_grad_(not frozen).to(device())
+    model = build(name, (1, 28, 28), 10, size=size).eval().requires_grad_(not frozen).to(device())
     return model.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue] - torch's own
 
 
@@ -102,7 +102,7 @@ def against_peers(scale: Scale) -> Iterator[Row]:
             attack = peers.PGD[peer](EPSILON, SIZE, scale.steps)
             rivals[peer] = (partial(attack, theirs, x, y), targets[peer])
         ours = partial(PGD(epsilon=EPSILON, step_size=SIZE, steps=scale.steps), model, x, y)
-        work = f"PGD, {TITLES[name]} {scale.size}, batch {scale.batch}"
+        work = f"PGD, {title_of(name)} {scale.size}, batch {scale.batch}"
         yield from race(work, "image steps/s", scale.batch * scale.steps, ours, rivals, scale.repeats)
 
 
@@ -189,7 +189,7 @@ def routing(scale: Scale) -> Iterator[Row]:
 
     def stored() -> object:
         u = by_capsule.detach().requires_grad_()
-        return torch.autograd.grad(plain.routing(u, layer.weight, layer.bias), u, pull)
+        return torch.autograd.grad(layer.plainly(u), u, pull)
 
     work = f"routing, forward and input gradient, {scale.size}, batch {scale.batch}"
     peer = {"einsum with stored votes, float32": (stored, ">= 3")}

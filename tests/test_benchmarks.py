@@ -70,7 +70,7 @@ def test_the_peak_counts_what_is_alive_at_once():
     assert peak_bytes(call) == 8000
     routing = Routing(216, 8, 10, 16).requires_grad_(False)
     u = torch.rand(4, 216, 8)
-    assert peak_bytes(lambda: plain.routing(u, routing.weight, routing.bias)) > 4 * 216 * 160 * 4
+    assert peak_bytes(lambda: routing.plainly(u)) > 4 * 216 * 160 * 4
 
 
 def test_the_plain_loops_are_the_attacks(tiny, images, labels, monkeypatch):
@@ -93,15 +93,8 @@ def test_the_plain_universal_perturbation_is_the_averaged_one(tiny, images):
     assert float(theirs.abs().max()) > 0.02
 
 
-def test_the_plain_routing_is_the_routing():
-    torch.manual_seed(0)
-    layer = Routing(7, 3, 5, 4).double()
-    u = torch.randn(2, 7, 3, dtype=torch.float64)
-    assert torch.allclose(plain.routing(u, layer.weight, layer.bias), layer(u), atol=1e-10)
-
-
 def test_the_plain_capsnet_is_the_capsnet():
-    model = build("capsnet", (1, 28, 28), seed=3)
+    model = build("capsnet", (1, 28, 28), 10, seed=3)
     plainly = plain.library_layers(model, "compact")
     x = torch.rand(2, 1, 28, 28, generator=torch.Generator().manual_seed(0))
     assert torch.allclose(plainly(x), model(x), atol=1e-4)

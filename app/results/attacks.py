@@ -15,7 +15,7 @@ from core.attacks import ATTACK_TITLES, MINIMUM_NORM
 from core.data import Dataset
 from core.health import Check, checks_of
 from core.images import LEVELS, from_uint8, to_uint8
-from core.models import TITLES, ReconstructingNet
+from core.models import ReconstructingNet, title_of
 from precompute.steps import records
 from precompute.steps.records import Clean, Reconstructed, Sweep, Walkthrough
 from precompute.store import Artifact, Bundle, MissingArtifact
@@ -41,7 +41,7 @@ class Attacked(records.Attacked):
     @property
     def title(self) -> str:
         """The model's title."""
-        return TITLES[self.model]
+        return title_of(self.model)
 
     def verdict(self, row: int, threshold: float, classes: tuple[str, ...]) -> Verdict:
         """One attacked image before the network and the detector."""

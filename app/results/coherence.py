@@ -23,7 +23,7 @@ from core.coherence import (
 )
 from core.coherence.similarity import Matrix
 from core.metrics import Rate
-from core.models import TITLES
+from core.models import title_of
 from precompute.steps import records
 from precompute.store import Bundle
 
@@ -58,7 +58,7 @@ def judge_title(judge: dict[str, Any]) -> str:
     """A judge as people read it, short enough for the axis of a narrow chart."""
     if "model" not in judge:
         return "nearest images"
-    return TITLES[judge["model"]] + (", PGD" if judge["adversary"] else "")
+    return title_of(judge["model"]) + (", PGD" if judge["adversary"] else "")
 
 
 def accuracies(judges: Sequence[dict[str, Any]]) -> list[tuple[str, Rate, Rate | None]]:

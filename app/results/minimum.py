@@ -12,7 +12,7 @@ from core.attacks import ATTACK_TITLES
 from core.figures.norms import Lengths
 from core.figures.transfer import Transfer
 from core.metrics import Rate, rate, succeeded
-from core.models import TITLES
+from core.models import MODELS, title_of
 from precompute.papers import PAPERS, report_rows
 from precompute.steps import records
 from precompute.store import Bundle
@@ -47,12 +47,12 @@ class Minimal(records.Minimal):
         """As the figures take them."""
         moved = self.norm(norm)[self.moved].tolist()
         already, failed = int(self.already.sum()), int((~self.success).sum())
-        return Lengths(NAMES[self.attack], TITLES[self.model], tuple(moved), already, failed, published)
+        return Lengths(NAMES[self.attack], title_of(self.model), tuple(moved), already, failed, published)
 
 
 def attack_models(bundle: Bundle) -> tuple[str, ...]:
     """Names of the models on which all these attacks were run."""
-    return tuple(m for m in TITLES if all(f"{m}/minimum/{attack}" in bundle for attack in ATTACKS))
+    return tuple(m for m in MODELS if all(f"{m}/minimum/{attack}" in bundle for attack in ATTACKS))
 
 
 def minimal(bundle: Bundle, model: str, attack: str) -> Minimal:
@@ -141,7 +141,7 @@ class Transferred:
         """The whole matrix."""
         pairs = ((source, model) for source in self.sources for model in self.models)
         rates = ((source, model, self.fooling(source, model, of)) for source, model in pairs)
-        return [Transfer(s, m, TITLES[s], TITLES[m], rated) for s, m, rated in rates if rated]
+        return [Transfer(s, m, title_of(s), title_of(m), rated) for s, m, rated in rates if rated]
 
 
 def transferred(bundle: Bundle, attack: str) -> Transferred:

@@ -19,7 +19,7 @@ from core.embedding import directions
 from core.estimates import Estimate, mean
 from core.images import in_pixels
 from core.metrics import Rate
-from core.models import TITLES
+from core.models import title_of
 from precompute.steps.records import Embedded, Universal, UniversalTransferred, joined
 from precompute.store import Bundle
 
@@ -96,7 +96,7 @@ class Universals:
 
     def name(self, row: int) -> str:
         """One in words: "CapsNet, part 3, number 7"."""
-        return f"{TITLES[self.model(row)]}, {part_name(int(self.part[row]), int(self.number[row]))}"
+        return f"{title_of(self.model(row))}, {part_name(int(self.part[row]), int(self.number[row]))}"
 
     def median_row(self, model: str) -> int:
         """That of median length among a model's."""

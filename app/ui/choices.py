@@ -11,7 +11,7 @@ from app.ui.controls import attack_controls, follow_default
 from app.ui.scene import ANY
 from core.attacks import ATTACK_TITLES, ATTACKS, MINIMUM_NORM, Attack
 from core.data import DatasetSpec
-from core.models import TITLES, UNCONDITIONAL
+from core.models import MODELS, title_of
 from precompute.steps.records import Sweep
 from precompute.store import Bundle
 
@@ -36,14 +36,14 @@ ANY_CLASS = "Any"
 def choose_model(found: Bundle) -> str:
     """One of the bundle's models."""
     names = state.model_names(found)
-    url.check_choice("model", [TITLES[name] for name in names], "Model")
+    url.check_choice("model", [title_of(name) for name in names], "Model")
     url.keep_possible("model", names)
     return st.segmented_control(
         "Model",
         names,
         default=names[0],
         required=True,
-        format_func=TITLES.__getitem__,
+        format_func=title_of,
         key="model",
         bind="query-params",
         help=rebuilding_words(names),
@@ -53,8 +53,8 @@ def choose_model(found: Bundle) -> str:
 def rebuilding_words(models: Sequence[str]) -> str:
     """Which models rebuild from what: "CapsNet and CNN+CR from the winning class alone, ..."."""
     groups = {
-        "the winning class alone": [TITLES[m] for m in models if m not in UNCONDITIONAL],
-        "all classes": [TITLES[m] for m in models if m in UNCONDITIONAL],
+        "the winning class alone": [title_of(m) for m in models if MODELS[m].conditional],
+        "all classes": [title_of(m) for m in models if MODELS[m].conditional is False],
     }
     parts = [f"from {what}: {' and '.join(titles)}" for what, titles in groups.items() if titles]
     return f"The image is rebuilt {'; '.join(parts)}."

@@ -8,7 +8,7 @@ from core.coherence import MEASURES
 from core.data import SPECS
 from core.figures.colours import OUTCOME_COLOURS
 from core.figures.style import p_text
-from core.models import TITLES
+from core.models import MODELS
 from precompute.papers import Compared, Finding, Side, Verdict
 from precompute.papers.tables import NAMES
 
@@ -19,7 +19,7 @@ VERDICTS: dict[Verdict, tuple[str, str]] = {
     "not measured": ("–", OUTCOME_COLOURS["failed"]),
 }
 """Mark and colour, in the order in which they are counted."""
-WORDS = {**TITLES, **NAMES, **MEASURES, "black_box": "black box"}
+WORDS = {**{name: spec.title for name, spec in MODELS.items()}, **NAMES, **MEASURES, "black_box": "black box"}
 SHARES = ("rates", "fpr", "judges")
 """Tables whose values are shares."""
 SHOWN = 3

@@ -6,7 +6,7 @@ import streamlit as st
 
 from app.results import attacks as results
 from core.health import FAILED, NOT_APPLICABLE, PASSED, Check, failed
-from core.models import TITLES
+from core.models import title_of
 from precompute.store import Bundle
 
 MARKS = {
@@ -41,7 +41,7 @@ def note(bundle: Bundle, models: Iterable[str], metrics: Iterable[str], attack: 
     """A line under a chart that names the models whose numbers in it a failed check touches."""
     chosen = tuple(metrics)
     words = {
-        TITLES[model]: said(c for metric in chosen for c in touching(bundle, model, metric, attack))
+        title_of(model): said(c for metric in chosen for c in touching(bundle, model, metric, attack))
         for model in models
     }
     touched = [f"{title}: {text}" for title, text in words.items() if text]

@@ -25,7 +25,7 @@ from core.data import Dataset
 from core.figures.logits import answer_bars, answer_table
 from core.figures.style import percent
 from core.images import LEVELS
-from core.models import TITLES
+from core.models import title_of
 from precompute.steps.records import Universal
 from precompute.store import Bundle
 
@@ -66,7 +66,7 @@ def show_universal(found: Bundle, scene: Scene, dataset: Dataset, image: int) ->
         rows = ({**about, **answer.record()} for answer in answers)
         offer_chart(chart, words, rows, f"{found.dataset}-{scene.model}-{image}-universal")
     st.caption(
-        f"Made on {TITLES[maker]}, {name_of(universals, number)}, in {int(universals.iterations[number])} "
+        f"Made on {title_of(maker)}, {name_of(universals, number)}, in {int(universals.iterations[number])} "
         f"iterations; with it {percent(float(universals.accuracy[number]))} of the images that it was made "
         f"from are still read rightly. As it was found, its length is ℓ₂ "
         f"{float(universals.norm_l2[number]):.2f}, ℓ∞ {float(universals.norm_linf[number]):.2f}."
@@ -76,13 +76,13 @@ def show_universal(found: Bundle, scene: Scene, dataset: Dataset, image: int) ->
 def choose_maker(made: Bundle, model: str, makers: list[str]) -> tuple[str, Universal]:
     """The network that a perturbation was made on, and its perturbations."""
     default = model if model in makers else makers[0]
-    url.check_choice("maker", [TITLES[name] for name in makers], "Made on")
+    url.check_choice("maker", [title_of(name) for name in makers], "Made on")
     maker = st.segmented_control(
         "Made on",
         makers,
         default=default,
         required=True,
-        format_func=TITLES.__getitem__,
+        format_func=title_of,
         key="maker",
         bind="query-params",
         width="content",

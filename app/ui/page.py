@@ -13,7 +13,7 @@ from app.results.attacks import Attacked, Clean
 from app.ui import notices
 from core.data import SPECS, Dataset, DatasetSpec
 from core.data.specs import OFFICIAL
-from core.models import TITLES
+from core.models import MODELS
 from precompute.store import Bundle
 
 
@@ -81,7 +81,7 @@ def open_page(title: str, intro: str, *, needs: str, paper: str = QIN2020) -> Op
     Raises: MissingArtifact, CorruptArtifact, DataError.
     """
     bundle = _open_bundle(title, intro, paper)
-    models = tuple(m for m in TITLES if f"{m}/{needs}" in bundle and f"{m}/clean" in bundle)
+    models = tuple(m for m in MODELS if f"{m}/{needs}" in bundle and f"{m}/clean" in bundle)
     if not models:
         first = next(iter(bundle.facts.get("models", ())), "capsnet")
         bundle.load(f"{first}/{needs}", only=())  # says what is missing and how to build it

@@ -11,7 +11,7 @@ from app.ui.verdict import Outcome, Verdict
 from core.attacks import Boundary
 from core.figures.logits import Answer, answer_table
 from core.figures.path import PathPoint
-from core.models import CAPSULE_MODELS
+from core.models import spec
 
 ANY = "Any other class"
 
@@ -33,11 +33,11 @@ class Scene:
     @property
     def quantity(self) -> str:
         """What `scores` are, as an axis says it."""
-        return "length of the class capsule" if self.model in CAPSULE_MODELS else "probability"
+        return "length of the class capsule" if spec(self.model).capsules else "probability"
 
     def scores(self, logits: Tensor) -> Tensor:
         """How much the network believes in each class, 0 to 1: lengths of capsules, or probabilities."""
-        return logits.sigmoid() if self.model in CAPSULE_MODELS else logits.softmax(-1)
+        return logits.sigmoid() if spec(self.model).capsules else logits.softmax(-1)
 
     def target_name(self, target: int | None) -> str:
         """A target in words."""

@@ -13,6 +13,7 @@ from app.results.attacks import Attacked
 from app.ui.images import data_uri, perturbation_png, png
 from app.ui.verdict import COLOURS, MARKS, TITLES, Outcome, Verdict
 from core.data import Dataset, DatasetSpec
+from core.figures.colours import colour_of
 from core.images import LEVELS
 from precompute.store import Bundle
 
@@ -86,17 +87,16 @@ def grid(tiles: Sequence[Tile], show: Sequence[str], *, name_models: bool, colum
     return f'<div class="ct-grid{fixed}" style="{style}">{tiles_html}</div>'
 
 
-def comparison(columns: Mapping[str, Sequence[Tile]], colours: dict[str, str], notes: dict[str, str]) -> str:
+def comparison(columns: Mapping[str, Sequence[Tile]], notes: dict[str, str]) -> str:
     """The same images under several models: one line an image, one column a model.
 
     Args:
         columns: Tiles by model title; equally many, of the same images, in the same order.
-        colours: Of the models, by title.
         notes: A few words on each model, by title.
     """
     parts = ['<div class="ct-corner"></div>']
     for title in columns:
-        style = f"--c:{colours[title]}"
+        style = f"--c:{colour_of(title)}"
         parts.append(
             f'<div class="ct-title" style="{style}">{escape(title)} <span>{escape(notes[title])}</span></div>'
         )

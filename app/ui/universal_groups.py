@@ -21,7 +21,7 @@ from app.ui.universal_planes import Setting
 from core.figures.coherence import Estimate, estimate_chart
 from core.figures.style import in_words, p_text, percent
 from core.metrics import Rate, rate
-from core.models import TITLES
+from core.models import title_of
 from precompute.store import Bundle
 
 PER_PAGE = 60
@@ -57,7 +57,7 @@ def show_separation(page: Opened, rows: list[dict[str, Any]]) -> None:
     found = [row for row in rows if row["metric"] == "silhouette"]
     estimates = [
         Estimate(
-            TITLES[row["model"]] if row["model"] else "between networks",
+            title_of(row["model"]) if row["model"] else "between networks",
             spaces[row["space"]],
             row["value"],
             row["low"],
@@ -107,7 +107,11 @@ def pick_by_name(every: Universals, known: Grid, picked: Sequence[int]) -> bool:
     test_parts = [ANY, *map(universal.part_name, range(count))]
     with st.container(horizontal=True, gap="small", vertical_alignment="bottom"):
         network = st.selectbox(
-            "Network", networks, format_func=lambda name: TITLES.get(name, ANY), key="pick_network", width=170
+            "Network",
+            networks,
+            format_func=lambda name: name if name == ANY else title_of(name),
+            key="pick_network",
+            width=170,
         )
         part = st.selectbox(
             "Part",
@@ -203,5 +207,5 @@ def show_counts(every: Universals, shown: Tensor) -> None:
     for place, model in enumerate(every.sources):
         of = shown[every.source[shown] == place]
         if len(of):
-            table.append(f"| {TITLES[model]} | {len(of)} | {float(every.norm_l2[of].mean()):.2f} |")
+            table.append(f"| {title_of(model)} | {len(of)} | {float(every.norm_l2[of].mean()):.2f} |")
     st.markdown("\n".join(table))

@@ -25,7 +25,7 @@ from core.figures.coherence import Estimate, estimate_chart
 from core.figures.style import in_words, numbers
 from core.images import LEVELS
 from core.metrics import Rate, rate
-from core.models import TITLES
+from core.models import title_of
 
 NEAREST = 8
 STRENGTH = 2.0
@@ -41,7 +41,7 @@ def show_fooling(rates: Mapping[str, Rate | None], title: str, key: str, about: 
         about: Columns of the file that say where the numbers come from, with `dataset` among them.
     """
     estimates = [
-        Estimate(TITLES[name], "", found.value, found.low, found.high, in_words(found))
+        Estimate(title_of(name), "", found.value, found.low, found.high, in_words(found))
         for name, found in rates.items()
         if found
     ]
@@ -56,7 +56,7 @@ def show_fooling(rates: Mapping[str, Rate | None], title: str, key: str, about: 
     )
     words = "; ".join(f"{e.model} {e.words}" for e in estimates)
     show_chart(chart, f"{title} with 95 % intervals. {words}.", key)
-    rows = [{**about, "read_by": TITLES[name], **numbers(found)} for name, found in rates.items() if found]
+    rows = [{**about, "read_by": title_of(name), **numbers(found)} for name, found in rates.items() if found]
     offer_chart(chart, words, rows, f"{about['dataset']}-{key}")
 
 
@@ -139,7 +139,7 @@ def show_effect(page: Opened, every: Universals, row: int) -> None:
     if page.dataset is None:
         return
     readers = [name for name in every.readers if f"{name}/weights" in page.bundle]
-    url.check_choice("eye", [TITLES[name] for name in readers], "Read by")
+    url.check_choice("eye", [title_of(name) for name in readers], "Read by")
     url.keep_possible("eye", readers)
     url.check_choice("images", [str(count) for count in IMAGES], "Images")
     with st.container(horizontal=True, gap="medium", vertical_alignment="bottom"):
@@ -147,7 +147,7 @@ def show_effect(page: Opened, every: Universals, row: int) -> None:
             "Read by",
             readers,
             index=readers.index(every.model(row)) if every.model(row) in readers else 0,
-            format_func=TITLES.__getitem__,
+            format_func=title_of,
             key="eye",
             bind="query-params",
             width=190,
@@ -165,14 +165,14 @@ def show_effect(page: Opened, every: Universals, row: int) -> None:
     seconds = time.perf_counter() - began
     before, after = rate(clean == label), rate(seen == label)
     st.markdown(
-        f"**{TITLES[reader]}** reads {in_words(before)} rightly without it, {in_words(after)} with it "
+        f"**{title_of(reader)}** reads {in_words(before)} rightly without it, {in_words(after)} with it "
         f"(strength {strength:g}, ℓ₂ {strength * float(every.norm_l2[row]):.2f})."
     )
     shown: list[effects.EffectTile] = []
     for place in in_turn(label)[:count]:
         image, name = int(index[place]), classes[int(label[place])]
         kind = effects.effect(int(seen[place]), int(label[place]), int(clean[place]))
-        told = f"With the perturbation; {TITLES[reader]} reads {classes[int(seen[place])]}"
+        told = f"With the perturbation; {title_of(reader)} reads {classes[int(seen[place])]}"
         shown.append(
             effects.EffectTile(
                 name,

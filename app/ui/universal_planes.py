@@ -15,11 +15,11 @@ from app.results.universals import SPACES, Grid, Universals
 from app.ui.effects import full_gain
 from app.ui.images import data_uri, perturbation_png
 from app.ui.linked import show_linked
-from core.figures.colours import GREY, MODEL_COLOURS, MODEL_SHAPES, SEQUENTIAL_COLOURS
+from core.figures.colours import GREY, SEQUENTIAL_COLOURS, colour_of, marker_of
 from core.figures.embedding import PART_COLOURS
 from core.figures.plane import By, Dot, plane_chart
 from core.figures.style import Record, in_words, percent
-from core.models import TITLES
+from core.models import title_of
 
 BY: dict[By, str] = {"model": "Model", "part": "Part", "norm": "Length", "fooling": "Fooling rate"}
 OWN_READER = "own"
@@ -160,7 +160,7 @@ def make_dots(
                 id=row,
                 x=round(x, 3),
                 y=round(y, 3),
-                model=TITLES[model],
+                model=title_of(model),
                 part=int(every.part[row]),
                 number=int(every.number[row]),
                 norm=round(float(every.norm_l2[row]), 4),
@@ -203,7 +203,7 @@ def choose_one(row: int) -> None:
 
 def whose_rate(look: Look) -> str:
     """Whose fooling rate is told."""
-    return f"fooling rate on {'its own network' if look.reader == OWN_READER else TITLES[look.reader]}"
+    return f"fooling rate on {'its own network' if look.reader == OWN_READER else title_of(look.reader)}"
 
 
 def draw_plane(space: str, dots: Sequence[Dot], look: Look) -> alt.Chart:
@@ -224,7 +224,7 @@ def show_planes(planes: Mapping[str, tuple[list[Dot], str]], look: Look, every: 
     points = [
         {
             "id": dot.id,
-            "shape": shape_of(dot.model),
+            "shape": marker_of(dot.model),
             "colour": colour,
             "image": dot.image,
             "told": (
@@ -258,17 +258,12 @@ def show_planes(planes: Mapping[str, tuple[list[Dot], str]], look: Look, every: 
     )
 
 
-def shape_of(model: str) -> str:
-    """A model's shape, by its title."""
-    return MODEL_SHAPES.get(model, "cross")
-
-
 def colouring(dots: Sequence[Dot], look: Look) -> tuple[list[str], dict[str, list[Record]], Record | None]:
     """Colours of points, and what shapes and colours mean, for `show_linked`; as `plane_chart` has them."""
-    tint = {dot.model: MODEL_COLOURS.get(dot.model, GREY) for dot in dots}
+    tint = {dot.model: colour_of(dot.model) for dot in dots}
     models = {
         "Network": [
-            {"shape": shape_of(model), "colour": colour if look.by == "model" else GREY, "text": model}
+            {"shape": marker_of(model), "colour": colour if look.by == "model" else GREY, "text": model}
             for model, colour in tint.items()
         ]
     }

@@ -27,7 +27,7 @@ from core.figures.judges import agreement_words, judges_chart
 from core.figures.matrix import matrix_chart, pair_table
 from core.figures.style import Record, in_words, p_text
 from core.metrics import Rate
-from core.models import TITLES
+from core.models import title_of
 
 INTRO = """
 People confuse a 4 with a 9, not a 1 with an 8. Do attacks on the network succeed **between classes that look
@@ -41,7 +41,7 @@ Pair = tuple[int | None, int | None]
 
 def choose(page: Opened) -> tuple[str, str, Pair]:
     """Model, measure of similarity and pair of classes."""
-    titles = [TITLES[model] for model in page.models]
+    titles = [title_of(model) for model in page.models]
     url.check_choice("whose", titles, "Model")
     url.keep_possible("whose", page.models)
     url.check_choice("alike", list(SHORT.values()), "Similarity by")
@@ -51,7 +51,7 @@ def choose(page: Opened) -> tuple[str, str, Pair]:
             page.models,
             default=page.models[0],
             required=True,
-            format_func=TITLES.__getitem__,
+            format_func=title_of,
             key="whose",
             bind="query-params",
         )
@@ -122,8 +122,8 @@ def compare_models(page: Opened, measure: str) -> None:
     for model in page.models:
         for name in SHORT:
             found = coherence.correlation(page.bundle, model, name)
-            correlations.append(correlation_estimate(TITLES[model], SHORT[name], found))
-        spreads.append(dispersion_estimate(TITLES[model], coherence.dispersion(page.bundle, model)))
+            correlations.append(correlation_estimate(title_of(model), SHORT[name], found))
+        spreads.append(dispersion_estimate(title_of(model), coherence.dispersion(page.bundle, model)))
     left, right = st.columns(2, gap="medium")
     with left:
         chart = estimate_chart(correlations, "Success follows similarity", "rank correlation ρ", (-1, 1))
@@ -139,7 +139,7 @@ def compare_models(page: Opened, measure: str) -> None:
         first, *others = page.models
         lines: list[str] = []
         for other in others:
-            pair = f"{TITLES[first]} less {TITLES[other]}"
+            pair = f"{title_of(first)} less {title_of(other)}"
             rho = coherence.difference(page.bundle, first, other, "rank_correlation", measure)
             variance = coherence.difference(page.bundle, first, other, "dispersion", None)
             lines.append(

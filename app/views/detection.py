@@ -24,7 +24,7 @@ from core.figures.distances import (
     histogram,
 )
 from core.figures.style import Record, in_words
-from core.models import TITLES, UNCONDITIONAL
+from core.models import MODELS, title_of
 
 INTRO = """
 A network that rebuilds its input can notice an attack: what it *sees* is not what is *there*. An image is
@@ -117,7 +117,7 @@ def show_histograms(page: Opened, attacks: list[Attacked]) -> list[Record]:
             f"{threshold:.2f}; {in_words(undetected)} of the attacks worked and lie below it."
         )
         show_chart(chart, words)
-    return [{"model": TITLES[model], **bar.record()} for model, found in bars.items() for bar in found]
+    return [{"model": title_of(model), **bar.record()} for model, found in bars.items() for bar in found]
 
 
 def show_curve(page: Opened, attacks: list[Attacked]) -> list[Record]:
@@ -169,8 +169,8 @@ def show_sweep(page: Opened) -> list[Record]:
         threshold = page.threshold(model)
         worked = torch.stack([attack.worked for attack in sweep.attacks])
         missed = torch.stack([attack.undetected(threshold) for attack in sweep.attacks])
-        success += beta_table(TITLES[model], "success_rate", sweep.beta, worked)
-        undetected += beta_table(TITLES[model], "undetected_rate", sweep.beta, missed)
+        success += beta_table(title_of(model), "success_rate", sweep.beta, worked)
+        undetected += beta_table(title_of(model), "undetected_rate", sweep.beta, missed)
         count = worked.shape[1]
     left, right = st.columns(2, gap="large")
     for column, points, title in ((left, success, "Success rate"), (right, undetected, "Undetected rate")):
@@ -195,9 +195,9 @@ def show_classes(page: Opened) -> list[Record]:
         "attack that makes another class win is therefore rebuilt badly, unless it makes the picture suit "
         "that class. "
         + " ".join(
-            f"{TITLES[model]} is missing here: it rebuilds from all classes at once."
+            f"{title_of(model)} is missing here: it rebuilds from all classes at once."
             for model in page.models
-            if model in UNCONDITIONAL
+            if MODELS[model].conditional is False
         )
     )
     rows: list[Record] = []
@@ -214,13 +214,13 @@ def show_classes(page: Opened) -> list[Record]:
         chart = distance_chart(
             bars[model],
             CLASS_COLOURS,
-            title=TITLES[model],
+            title=title_of(model),
             threshold=page.threshold(model),
             highest_share=highest,
             height=260,
         )
         words = (
-            f"Distances of clean test images to reconstructions by {TITLES[model]}: median {own:.2f} from "
+            f"Distances of clean test images to reconstructions by {title_of(model)}: median {own:.2f} from "
             f"their own class, {other:.2f} from others."
         )
         with column:
@@ -231,7 +231,7 @@ def show_classes(page: Opened) -> list[Record]:
                 f"{count:,} clean test images; median {own:.2f} from their own class, {other:.2f} from "
                 "others."
             )
-        rows += [{"model": TITLES[model], **bar.record()} for bar in bars[model]]
+        rows += [{"model": title_of(model), **bar.record()} for bar in bars[model]]
     return rows
 
 

@@ -16,7 +16,7 @@ from app.ui.status import status_line
 from app.ui.verdict import TITLES, Outcome
 from core.figures.style import Record, in_words
 from core.metrics import Rate
-from core.models import TITLES as MODEL_TITLES
+from core.models import title_of
 
 INTRO = """
 Attacked images beside what the network **rebuilds** of them. Where an attack goes undetected, look closely:
@@ -61,7 +61,7 @@ def first_page() -> None:
 
 
 def choose_what(page: Opened) -> tuple[tuple[str, ...], Outcome | None]:
-    titles = [EVERY, *(MODEL_TITLES[model] for model in page.models)]
+    titles = [EVERY, *(title_of(model) for model in page.models)]
     outcomes = [EVERY, *TITLES.values()]
     url.check_choice("models", titles, "Model")
     url.keep_possible("models", titles)
@@ -85,7 +85,7 @@ def choose_what(page: Opened) -> tuple[tuple[str, ...], Outcome | None]:
         on_change=first_page,
         help="Undetected and flagged attacks both worked: the network reads the target. The others did not.",
     )
-    models = tuple(model for model in page.models if title in (EVERY, MODEL_TITLES[model]))
+    models = tuple(model for model in page.models if title in (EVERY, title_of(model)))
     return models, next((kind for kind, words in TITLES.items() if words == outcome), None)
 
 

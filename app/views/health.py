@@ -14,7 +14,7 @@ from app.ui.status import status_line
 from core.attacks import ATTACK_TITLES
 from core.figures.style import Record
 from core.health import EXPLANATIONS, FAILED, Check, Number
-from core.models import TITLES
+from core.models import MODELS, title_of
 
 INTRO = """
 A network looks robust when attacks on it **fail for reasons of their own**: gradients that vanish, too few
@@ -22,12 +22,12 @@ steps, a success that was passed and lost. These checks look for such reasons. W
 that it touches carry a warning on every page: they say less about the network than they seem to.
 """
 Checks = dict[str, list[Check]]
-NAMES = re.compile(rf"\b({'|'.join(TITLES)})\b")
+NAMES = re.compile(rf"\b({'|'.join(MODELS)})\b")
 
 
 def figure_of(check: Check) -> str:
     """The number that decided, in words that have models by their titles."""
-    return NAMES.sub(lambda found: TITLES[found[0]], check.figure)
+    return NAMES.sub(lambda found: title_of(found[0]), check.figure)
 
 
 def name_of(number: int) -> str:
@@ -44,7 +44,7 @@ def show_matrix(checks: Checks) -> None:
     """One line a check, one column a model; pressing a verdict shows what is behind it."""
     widths = [5, *(3 for _ in checks)]
     for place, title in zip(st.columns(widths)[1:], checks, strict=True):
-        place.markdown(f"**{TITLES[title]}**")
+        place.markdown(f"**{title_of(title)}**")
     for number, (name, meaning) in EXPLANATIONS.items():
         first, *places = st.columns(widths)
         first.markdown(f"**{number} · {name}**  \n:small[{meaning}]")
@@ -60,7 +60,7 @@ def show_matrix(checks: Checks) -> None:
                     type="tertiary",
                     on_click=choose,
                     args=(model, number),
-                    help=f"{TITLES[model]}, check {number}: show the numbers behind it",
+                    help=f"{title_of(model)}, check {number}: show the numbers behind it",
                 )
                 st.caption(figure_of(check))
 
@@ -75,7 +75,7 @@ def choose_cell(checks: Checks) -> tuple[str, Check]:
     """Check and model, from the keyboard; pressing a verdict sets the same two."""
     numbers, models = list(EXPLANATIONS), list(checks)
     url.check_choice("check", [name_of(number) for number in numbers], "Check")
-    url.check_choice("of", [TITLES[model] for model in models], "Model")
+    url.check_choice("of", [title_of(model) for model in models], "Model")
     failures = [(c.number, model) for model in models for c in checks[model] if c.verdict == FAILED]
     usual, whose = min(failures, default=(1, models[0]))
     number = st.selectbox(
@@ -90,7 +90,7 @@ def choose_cell(checks: Checks) -> tuple[str, Check]:
         "Model",
         models,
         index=models.index(whose),
-        format_func=TITLES.__getitem__,
+        format_func=title_of,
         key="of",
         bind="query-params",
     )
@@ -100,7 +100,7 @@ def choose_cell(checks: Checks) -> tuple[str, Check]:
 def show_detail(checks: Checks) -> None:
     """All numbers of one check on one model."""
     model, check = choose_cell(checks)
-    st.markdown(f"{MARKS[check.verdict]} on **{TITLES[model]}**: {figure_of(check)}")
+    st.markdown(f"{MARKS[check.verdict]} on **{title_of(model)}**: {figure_of(check)}")
     if check.details:
         lines = ["| Number | Value | 95 % interval | n |", "|---|---|---|---|"]
         st.markdown("\n".join([*lines, *(number_words(number) for number in check.details)]))
@@ -126,7 +126,7 @@ def records(checks: Checks) -> list[Record]:
     """All numbers of all checks, for a file."""
     return [
         {
-            "model": TITLES[model],
+            "model": title_of(model),
             "check": check.number,
             "name": check.name,
             "verdict": check.verdict,

@@ -17,12 +17,11 @@ from app.ui.columns import columns
 from app.ui.page import Opened, open_michels2019
 from app.ui.saving import offer_chart
 from app.ui.status import status_line
-from core.figures.colours import MODEL_COLOURS
 from core.figures.norms import Lengths, norm_chart, reach_chart
 from core.figures.style import in_words
 from core.images import add_levels
 from core.metrics import rate
-from core.models import TITLES
+from core.models import spec, title_of
 
 INTRO = """
 How **little** must an image change until a network misreads it? Each attack looks for the smallest change
@@ -138,7 +137,7 @@ def show_image(
     """The image under every attack, one column a model: original, attacked, perturbation (Fig. 1)."""
     for model, column in zip(models, columns([1] * len(models), "image", least=19), strict=True):
         with column:
-            st.html(f'<div class="ct-title" style="--c:{MODEL_COLOURS[TITLES[model]]}">{TITLES[model]}</div>')
+            st.html(f'<div class="ct-title" style="--c:{spec(model).colour}">{title_of(model)}</div>')
             made = [found[model, attack] for attack in ATTACKS]
             lines = [tile for one in made if (tile := attack_tile(page, one, image))]
             lines += universal_tile(page, model, image)
@@ -220,7 +219,7 @@ def show_already(page: Opened, found: dict[tuple[str, str], Minimal], models: tu
         with column:
             made = [found[model, attack] for attack in ATTACKS]
             counts = "; ".join(f"{NAMES[one.attack]} {in_words(rate(one.already))}" for one in made)
-            st.markdown(f"**{TITLES[model]}**: {counts}")
+            st.markdown(f"**{title_of(model)}**: {counts}")
             images: dict[int, effects.EffectTile] = {}
             for one in made:
                 for row in torch.nonzero(one.already).flatten().tolist():

@@ -19,7 +19,7 @@ from app.ui.status import status_line
 from core.data import SPECS
 from core.data.specs import OFFICIAL
 from core.health import failed
-from core.models import TITLES
+from core.models import MODELS, title_of
 from precompute.papers import (
     PAPERS,
     Drawing,
@@ -136,7 +136,7 @@ def show_warnings(numbers: Iterable[Mapping[str, Any]], warn: Warn) -> None:
     found: dict[str, None] = {}
     for number in numbers:
         if words := warn(number):
-            found[f"{SPECS[number['dataset']].title}, {TITLES[number['model']]}: {words}"] = None
+            found[f"{SPECS[number['dataset']].title}, {title_of(number['model'])}: {words}"] = None
     if found:
         st.caption(f":orange[:material/warning:] {'; '.join(found)}. See **Attack health**.")
 
@@ -162,7 +162,7 @@ def show_table(paper: Paper, table: Table, rows: list[dict[str, Any]], warn: War
         show_panels(drawing)
         show_warnings((row for row in chosen if row["ours"] is not None), warn)
     else:
-        titles = [TITLES[model] for model in paper.models]
+        titles = [title_of(model) for model in paper.models]
         st.html(PaperTable(layout(rows, table.number), titles, warn).html())
     numbers = [row for row in chosen if row["metric"] not in (WORST_BETA, WORST_IMAGE)]
     known = [row for row in numbers if row["ours"] is not None]
@@ -197,7 +197,7 @@ def show_figure(paper: Paper, figure: Figure, results: Results, warn: Warn) -> N
         (
             {"dataset": dataset, "model": model, "metric": metric, "attack": attack}
             for dataset, metric, attack in figure.shows
-            for model in TITLES
+            for model in MODELS
         ),
         warn,
     )

@@ -11,7 +11,6 @@ from app.ui.charts import offer_csv, show_chart
 from app.ui.page import Opened, open_page
 from app.ui.status import status_line
 from core.data import SPECS
-from core.figures.colours import MODEL_COLOURS
 from core.figures.matrix import Cell, matrix_chart, pair_table, spread
 from core.figures.style import in_words, percent
 from core.metrics import rate
@@ -178,7 +177,7 @@ def show_pair(page: Opened, attacks: list[Attacked], pair: tuple[int, int]) -> N
             for check in health.touching(page.bundle, attack.model, metric, attack.attack)
         )
         notes[attack.title] += f" ⚠ {warned}" if warned else ""
-    st.html(tiles.comparison(columns, MODEL_COLOURS, notes))
+    st.html(tiles.comparison(columns, notes))
     if len(shown) < len(common):
         st.caption(tiles.kept_words(len(shown), len(common)))
     with st.container(horizontal=True, gap="medium"):

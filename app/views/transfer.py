@@ -22,7 +22,7 @@ from core.attacks import perturb
 from core.figures.style import Record, in_words, interval
 from core.figures.transfer import Transfer, transfer_chart
 from core.images import add_levels
-from core.models import TITLES
+from core.models import title_of
 from core.transfer import DENOMINATORS
 
 INTRO = """
@@ -84,14 +84,14 @@ def choose_pair(found: Transferred, usual: Transfer) -> tuple[str, str]:
         ("made", "Made on", found.sources, usual.source),
         ("read", "Read by", found.models, usual.model),
     ):
-        url.check_choice(key, [TITLES[name] for name in names], label)
+        url.check_choice(key, [title_of(name) for name in names], label)
         url.keep_possible(key, names)
         chosen.append(
             st.selectbox(
                 label,
                 names,
                 index=names.index(default),
-                format_func=TITLES.__getitem__,
+                format_func=title_of,
                 key=key,
                 bind="query-params",
                 width=190,
@@ -179,7 +179,7 @@ def show_examples(page: Opened, found: Transferred, attack: str, pair: tuple[str
     source, model = pair
     url.check_choice("each", [str(count) for count in EXAMPLES], "Examples")
     with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="bottom"):
-        st.subheader(f"Made on {TITLES[source]}, read by {TITLES[model]}", anchor=False)
+        st.subheader(f"Made on {title_of(source)}, read by {title_of(model)}", anchor=False)
         count = st.selectbox("Examples", EXAMPLES, key="each", bind="query-params", width=100)
     url.show_corrections()
     page.offer_pictures()
@@ -211,12 +211,12 @@ def minimal_tiles(
         label, seen = int(made.label[row]), int(seen_by_model[row])
         clean = int(clean_by_model[row])
         target = None if made.target is None else int(made.target[row])
-        pictures = [effects.change(levels, f"What {NAMES[made.attack]} changed on {TITLES[made.model]}")]
+        pictures = [effects.change(levels, f"What {NAMES[made.attack]} changed on {title_of(made.model)}")]
         if page.dataset:
             image = page.dataset.test.images[int(made.index[row])]
             attacked = add_levels(image, levels)
             own = classes[int(made.prediction[row])]
-            told = f"{TITLES[made.model]} reads {own}, {TITLES[model]} {classes[seen]}"
+            told = f"{title_of(made.model)} reads {own}, {title_of(model)} {classes[seen]}"
             pictures.insert(0, effects.picture(image, f"The original image, {classes[label]}", "original"))
             pictures.append(effects.picture(attacked, f"The attacked image; {told}", "attacked"))
         aim = f"{classes[label]} → {'any other' if target is None else classes[target]}"
@@ -251,7 +251,7 @@ def universal_tiles(page: Opened, source: str, model: str, count: int) -> list[e
             effects.change(every.levels[row], every.name(row)),
             effects.picture(
                 perturb(x[place], delta),
-                f"With the perturbation; {TITLES[model]} reads {classes[after]}",
+                f"With the perturbation; {title_of(model)} reads {classes[after]}",
                 "with it",
             ),
         )

@@ -20,7 +20,7 @@ from app.ui.universal_one import choose_one, show_effect, show_one
 from app.ui.universal_planes import BY, OWN_READER, Look
 from core.figures.plane import By, Dot
 from core.figures.style import Record
-from core.models import TITLES
+from core.models import title_of
 from precompute.papers import Drawing, Panel
 
 INTRO = """
@@ -55,7 +55,7 @@ def choose_view(every: Universals) -> tuple[str, By, str]:
         help="Parts of the test set are what perturbations were made from. Shapes always tell networks.",
     )
     readers = [OWN_READER, *every.readers]
-    titles = {OWN_READER: "its own network", **{name: TITLES[name] for name in every.readers}}
+    titles = {OWN_READER: "its own network", **{name: title_of(name) for name in every.readers}}
     url.check_choice("fools", list(titles.values()), "Fooling rate on")
     url.keep_possible("fools", readers)
     reader = st.selectbox(

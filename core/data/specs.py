@@ -42,6 +42,11 @@ class DatasetSpec:
     copy: str
     digest: str
 
+    @property
+    def n_classes(self) -> int:
+        """J, the number of classes."""
+        return len(self.classes)
+
 
 OFFICIAL = "official files"
 """Name of the copy that consists of the files as published."""

@@ -8,7 +8,7 @@ import altair as alt
 
 from core.coherence import Correlation, Dispersion, Fit, PairOutcomes
 from core.coherence.similarity import Matrix
-from core.figures.colours import GREY, MARK_COLOUR, MODEL_COLOURS, MODEL_SHAPES
+from core.figures.colours import GREY, MARK_COLOUR, colour_of, marker_of
 from core.figures.style import (
     Record,
     heading,
@@ -125,7 +125,7 @@ def similarity_chart(
         title=f"{measure} (far ← → alike)",
         axis=alt.Axis(grid=False, tickCount=6),
     )
-    colour = MODEL_COLOURS.get(title, GREY)
+    colour = colour_of(title)
     line = [
         {"distance": d, "value": v, "low": low, "high": high}
         for d, v, low, high in zip(fit.distance, fit.value, fit.low, fit.high, strict=True)
@@ -141,7 +141,7 @@ def similarity_chart(
         size=60,
         opacity=0.75,
         color=colour,
-        shape=MODEL_SHAPES.get(title, "cross"),
+        shape=marker_of(title),
         cursor="pointer",
     )
     dots = dots.encode(

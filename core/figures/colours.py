@@ -3,39 +3,16 @@
 The colours, most of them Okabe and Ito's, are told apart under the common colour-vision deficiencies and
 stand out on white as on near-black. None is the only carrier of a meaning: the points of lines differ in
 shape, outcomes are written out.
+
+Pages need these before they draw their first chart: nothing here imports Altair.
 """
 
-MODEL_COLOURS = {
-    "CapsNet": "#7B61C9",
-    "CNN+CR": "#E69F00",
-    "CNN+R": "#009E73",
-    "ConvNet": "#56B4E9",
-    "Small ResNet": "#A6761D",
-    "Deeper CapsNet": "#9A7DE0",
-    "CapsNet All": "#8C9A1F",
-    "DeepCaps": "#2E7D4F",
-    "Michels ConvNet": "#1B87B8",
-    "Michels CapsNet": "#B3409E",
-}
-"""By title, in the order in which models are listed."""
-
-MODEL_SHAPES = {
-    "CapsNet": "circle",
-    "CNN+CR": "square",
-    "CNN+R": "triangle-up",
-    "ConvNet": "diamond",
-    "Small ResNet": "triangle-down",
-    "Deeper CapsNet": "cross",
-    "CapsNet All": "triangle-right",
-    "DeepCaps": "triangle-left",
-    "Michels ConvNet": "diamond",
-    "Michels CapsNet": "triangle-down",
-}
+from core.models import MODELS
 
 ACCESS_COLOURS = {"white box": "#AA4499", "black box": "#6B7280"}
 """Where lines stand for what an attacker knows instead of for models (qin2020, Fig. 3)."""
 
-ACCESS_SHAPES = {"white box": "circle", "black box": "square"}
+ACCESS_MARKERS = {"white box": "circle", "black box": "square"}
 
 OUTCOME_COLOURS = {
     "undetected": "#D55E00",
@@ -58,3 +35,16 @@ SEQUENTIAL_COLOURS = (
     "#8A8678", "#A59C74", "#C3B369", "#E1CC55", "#FEE838",
 )  # fmt: skip
 """That scale from low to high, for what Vega does not draw."""
+
+_COLOURS = {spec.title: spec.colour for spec in MODELS.values()} | ACCESS_COLOURS
+_MARKERS = {spec.title: spec.marker for spec in MODELS.values()} | ACCESS_MARKERS
+
+
+def colour_of(title: str) -> str:
+    """The colour of the model of that title, or of what else lines stand for; grey for anything else."""
+    return _COLOURS.get(title, GREY)
+
+
+def marker_of(title: str) -> str:
+    """The shape of points of the model of that title, or of what else lines stand for; else a cross."""
+    return _MARKERS.get(title, "cross")

@@ -10,7 +10,7 @@ import altair as alt
 import numpy as np
 from torch import Tensor
 
-from core.figures.colours import GREY, MARK_COLOUR, MODEL_COLOURS, SEQUENTIAL
+from core.figures.colours import GREY, MARK_COLOUR, SEQUENTIAL, colour_of
 from core.figures.style import Record, heading, inline, interval, numbers, percent
 from core.metrics import Rate, pair_counts
 
@@ -120,7 +120,7 @@ def matrix_chart(
     places = _corners(classes, "cell_")
     layers: list[alt.Chart] = [_diagonal(len(classes)).encode(**places)]
     if style == "boxes":
-        boxes = alt.Chart(data).mark_rect(color=MODEL_COLOURS.get(title, GREY), aria=False)
+        boxes = alt.Chart(data).mark_rect(color=colour_of(title), aria=False)
         layers.append(boxes.encode(**_corners(classes, "box_")))
     name = "cell" if chosen is None else f"cell_{chosen[0]}_{chosen[1]}"
     click = alt.selection_point(name=name, fields=["source", "target"], toggle=False)

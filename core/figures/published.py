@@ -8,6 +8,7 @@ import altair as alt
 
 from core.figures.colours import GREY
 from core.figures.style import Record, heading, inline, model_colour, model_shape
+from core.models import title_of
 
 
 @dataclass(frozen=True)
@@ -91,19 +92,16 @@ class Beside:
         return {**asdict(self), "difference": self.difference, "within": self.within}
 
 
-def beside(
-    rows: Sequence[Mapping[str, Any]], models: Mapping[str, str], others: Mapping[str, str]
-) -> list[Beside]:
+def beside(rows: Sequence[Mapping[str, Any]], titles: Mapping[str, str]) -> list[Beside]:
     """Rows of a report, named for people.
 
     Args:
         rows: Of one or more tables, as `precompute report --json` gives them.
-        models: Titles of models by name.
-        others: Titles of data sets and attacks (in Table 2 of qin2020, corruptions) by name.
+        titles: Of data sets and attacks (in Table 2 of qin2020, corruptions) by name.
     """
 
     def title(name: str) -> str:
-        return others.get(name, name.replace("_", " "))
+        return titles.get(name, name.replace("_", " "))
 
     several = len({row["dataset"] for row in rows}) > 1
     found: list[Beside] = []
@@ -113,7 +111,7 @@ def beside(
         )
         named = ([title(row["dataset"])] if several or not attack else []) + ([attack] if attack else [])
         figures = (row[name] for name in ("published", "ours", "low", "high", "n", "profile", "reason"))
-        model = models.get(row["model"], row["model"])
+        model = title_of(row["model"])
         number = Beside(row["table"], ", ".join(named), model, row["metric"], *figures)
         found.append(replace(number, unit=row.get("unit", "%")))
     return found

@@ -6,7 +6,7 @@ from typing import Any, Literal
 import altair as alt
 import pandas as pd  # pyright: ignore[reportMissingTypeStubs]
 
-from core.figures.colours import ACCESS_COLOURS, ACCESS_SHAPES, GREY, MODEL_COLOURS, MODEL_SHAPES
+from core.figures.colours import GREY, colour_of, marker_of
 from core.metrics import Rate
 
 Record = dict[str, Any]
@@ -67,15 +67,15 @@ def model_colour(titles: Iterable[str], columns: int | None = None) -> alt.Color
         titles: Of the models shown, in order; or what else lines stand for, of `ACCESS_COLOURS`.
         columns: Of the legend, where one line may not have room for all; 0 for no legend.
     """
-    shown, known = list(titles), MODEL_COLOURS | ACCESS_COLOURS
-    scale = alt.Scale(domain=shown, range=[known.get(title, GREY) for title in shown])
+    shown = list(titles)
+    scale = alt.Scale(domain=shown, range=[colour_of(title) for title in shown])
     return alt.Color("model:N", scale=scale, legend=_key(columns), title=None)
 
 
 def model_shape(titles: Iterable[str], columns: int | None = None) -> alt.Shape:
     """Shape of points by the field `model`, so that colour is not the only difference."""
-    shown, known = list(titles), MODEL_SHAPES | ACCESS_SHAPES
-    scale = alt.Scale(domain=shown, range=[known.get(title, "cross") for title in shown])
+    shown = list(titles)
+    scale = alt.Scale(domain=shown, range=[marker_of(title) for title in shown])
     return alt.Shape("model:N", scale=scale, legend=_key(columns), title=None)
 
 

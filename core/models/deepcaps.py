@@ -10,8 +10,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from core.models.base import ReconstructingNet, Shape
+from core.models.capsules import length_logit, squash
 from core.models.decoders import DeconvDecoder
-from core.models.layers import length_logit, squash, standardise
+from core.models.layers import standardise
 from core.models.routing import Routing
 
 

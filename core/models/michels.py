@@ -10,12 +10,13 @@ from functools import partial
 from torch import Tensor, nn
 
 from core.models.base import Shape
+from core.models.capsnet import CapsNet
+from core.models.dcnet import DENSE_SIZES, DCNet, DenseSize
 from core.models.decoders import Decoder, DeconvDecoder
-from core.models.dense import DENSE_SIZES, DCNet, DenseSize
-from core.models.frequency import FrequencyConv2d
-from core.models.layers import standardise
-from core.models.patches import PatchConv2d
-from core.models.reconstructing import PRIMARY_DIM, CapsNet, Size
+from core.models.fast.frequency_conv import FrequencyConv2d
+from core.models.fast.patch_conv import PatchConv2d
+from core.models.groups import GroupSize
+from core.models.layers import PRIMARY_DIM, standardise
 
 PRIMARY_KERNEL = 9
 
@@ -77,7 +78,7 @@ class MichelsConvNet(nn.Module):
 
 
 @dataclass(frozen=True)
-class FrontSize(Size):
+class FrontSize(GroupSize):
     """Widths of a capsule network; `width` is that of its first convolution.
 
     Attributes:
@@ -145,7 +146,7 @@ class MichelsCapsNet(CapsNet):
         64 for SVHN where the paper says 32. Routing is sabour2017's, over all primary capsules.
     """
 
-    def make_encoder(self, size: Size) -> tuple[nn.Module, int]:
+    def make_encoder(self, size: GroupSize) -> tuple[nn.Module, int]:
         """The layers between image and capsules, maps of 8 for each type; how many places the maps have."""
         assert isinstance(size, FrontSize)
         channels, *sides = self.shape

@@ -1,162 +1,46 @@
-"""Dynamic routing between capsules, with an analytic gradient."""
-
-from collections.abc import Iterator
-from typing import Any, cast
+"""Dynamic routing between capsules: the procedure as in the paper, and the layer that computes it fast."""
 
 import torch
 from torch import Tensor, nn
 
-from core.models.compiling import at_hand
-from core.models.derived import Derived
-from core.models.layers import squash
-
-# Elements of one group of classes that are worked on at once, so that they stay in a processor's cache; a GPU
-# wants few and large operations.
-GROUP = {"cpu": 1 << 19, "cuda": 1 << 28}
+from core.models.capsules import squash
+from core.models.fast.derived import Derived
+from core.models.fast.routing import route_fast
 
 
-class RouteByAgreement(torch.autograd.Function):
-    """All passes of routing and their gradient, without ever storing a vote.
+def dynamic_routing(u: Tensor, W: Tensor, bias: Tensor, iterations: int = 3) -> Tensor:
+    """Route capsules by agreement: the plain reference, in the paper's symbols, with every vote stored.
 
-    Votes u_i W_ij are only used in two ways, and both are matrix products over tensors of half their size:
-    s_j = sum_i (c_ij u_i) W_ij takes capsules *scaled* by the coupling, <u_i W_ij, v_j> = u_i . (W_ij v_j)
-    outputs *projected* back. The gradient is made of the same two, so it computes them again, a few classes
-    at a time, instead of keeping them. Dimensions come before capsules (P, I): sums over P then run over
-    whole vectors.
+    Each of the I capsules below sends a vote u_hat to each of the J capsules above. How much of it arrives is
+    the coupling c, which a capsule below divides among those above: more goes where its vote agrees with what
+    came out.
 
-    It runs anywhere and in any precision; `CompiledRouting` takes its place where that can run.
+    `Routing` computes the same through `core.models.fast.routing`, which stores no votes; a test holds it to
+    this function, values and gradients. Gradients go through all iterations, as nothing is detached.
 
-    Source: sabour2017, Procedure 1; the gradient goes through all passes, as in qin2020.
+    Args:
+        u: Capsules below, (B, I, P).
+        W: Transforms, (J, I, P, D), one for each pair of capsules.
+        bias: (J, D), added to every sum. The paper does not name it; its public code has it.
+        iterations: Passes, at least 1.
+    Returns: s of the last pass, (B, J, D): the capsules above *before* squash, from which
+        `capsules.length_logit` takes logits without saturating. v = squash(s) are the capsules themselves.
+    Source: sabour2017, section 2, Eqs. 1-3, and Procedure 1.
     """
-
-    @staticmethod
-    def forward(ctx: Any, u: Tensor, weight: Tensor, bias: Tensor, iterations: int) -> Tensor:
-        """Route.
-
-        Args:
-            u: Input capsules (B, P, I).
-            weight: Transforms (J, D, P, I).
-            bias: (J, D).
-            iterations: Passes, at least 1.
-        Returns: Output capsules before squash, (B, J, D).
-        """
-        weight, bias = weight.flatten(2), bias.unsqueeze(1)
-        s = torch.matmul(u.flatten(1), weight.mT) / len(weight) + bias  # the first coupling is uniform, 1 / J
-        agreement = u.new_zeros(len(weight), len(u), u.shape[2])  # (J, B, I)
-        sums: list[Tensor] = []
-        couplings: list[Tensor] = []
-        for _ in range(iterations - 1):
-            v = squash(s)
-            for group in groups(u, weight):
-                projected = project(v[group], weight[group], u)
-                agreement[group] += projected.mul_(u).sum(2)
-            coupling = agreement.softmax(0)
-            sums.append(s)
-            couplings.append(coupling)
-            s = torch.cat([gather(u, coupling[group], weight[group]) for group in groups(u, weight)]) + bias
-        ctx.save_for_backward(u, weight, *sums, *couplings)
-        return s.transpose(0, 1)
-
-    @staticmethod
-    @torch.autograd.function.once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor | None, Tensor | None, None]:  # pyright: ignore[reportIncompatibleMethodOverride]
-        """Gradients of u, weight and bias."""
-        u, weight, *saved = ctx.saved_tensors
-        sums, couplings = saved[: len(saved) // 2], saved[len(saved) // 2 :]
-        g_u = torch.zeros_like(u)
-        g_weight = torch.zeros_like(weight) if ctx.needs_input_grad[1] else None
-        gradient = gradient.transpose(0, 1)
-        g_bias = torch.zeros_like(gradient[:, :1])
-        g_s, g_agreement = gradient, torch.zeros((), dtype=u.dtype, device=u.device)
-        g_coupling = u.new_empty(len(weight), len(u), u.shape[2])
-        for s, coupling in zip(reversed(sums), reversed(couplings), strict=True):
-            v = squash(s)
-            g_bias += g_s.sum(1, keepdim=True)
-            for group in groups(u, weight):
-                projected = project(g_s[group], weight[group], u)
-                accumulate(g_u, projected, coupling[group])
-                g_coupling[group] = projected.mul_(u).sum(2)
-                if g_weight is not None:
-                    g_weight[group] += torch.bmm(g_s[group].mT, scale(u, coupling[group]))
-            softmax = coupling * (g_coupling - (coupling * g_coupling).sum(0))
-            g_agreement = g_agreement + softmax  # agreements add up over the passes
-            g_v = torch.empty_like(v)
-            for group in groups(u, weight):
-                projected = project(v[group], weight[group], u)
-                accumulate(g_u, projected, g_agreement[group])
-                scaled = scale(u, g_agreement[group])
-                g_v[group] = torch.bmm(scaled, weight[group].mT)
-                if g_weight is not None:
-                    g_weight[group] += torch.bmm(v[group].mT, scaled)
-            with torch.enable_grad():
-                before = s.detach().requires_grad_()
-                (g_s,) = torch.autograd.grad(squash(before), before, g_v)
-        g_bias += g_s.sum(1, keepdim=True)
-        g_s = g_s / len(weight)
-        for group in groups(u, weight):
-            g_u += project(g_s[group], weight[group], u).sum(0)
-        if g_weight is not None:
-            g_weight += torch.matmul(g_s.mT, u.flatten(1))
-            g_weight = g_weight.unflatten(2, u.shape[1:])
-        return g_u, g_weight, g_bias.squeeze(1), None
-
-
-class CompiledRouting(torch.autograd.Function):
-    """The same function, compiled for CPUs in single precision: see `routing_kernel`."""
-
-    @staticmethod
-    def forward(ctx: Any, u: Tensor, weight: Tensor, bias: Tensor, iterations: int) -> Tensor:
-        """Route; arguments and result are those of `RouteByAgreement`."""
-        from core.models.routing_kernel import route
-
-        sums, couplings = route(u, weight, bias, iterations)
-        ctx.save_for_backward(u, weight, sums, couplings)
-        return sums[-1].clone()
-
-    @staticmethod
-    @torch.autograd.function.once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor | None, Tensor | None, None]:  # pyright: ignore[reportIncompatibleMethodOverride]
-        """Gradients of u, weight and bias."""
-        from core.models.routing_kernel import pull_back
-
-        u, weight, sums, couplings = ctx.saved_tensors
-        train = ctx.needs_input_grad[1]
-        return *pull_back(u, weight, sums, couplings, gradient.contiguous(), train), None
-
-
-def groups(u: Tensor, weight: Tensor) -> Iterator[slice]:
-    """Classes to work on at once, in parts of about equal size."""
-    classes = len(weight)
-    parts = min(classes, -(-classes * u.numel() // GROUP.get(u.device.type, GROUP["cpu"])))
-    size = -(-classes // parts)
-    return (slice(start, start + size) for start in range(0, classes, size))
-
-
-def project(v: Tensor, weight: Tensor, u: Tensor) -> Tensor:
-    """W_ij v_j: outputs (j, B, D) back to the shape of the inputs, (j, B, P, I)."""
-    return torch.bmm(v, weight).view(len(v), *u.shape)
-
-
-def scale(u: Tensor, factor: Tensor) -> Tensor:
-    """Inputs times a factor (j, B, I) each, (j, B, P * I)."""
-    return (factor.unsqueeze(2) * u).flatten(2)
-
-
-def accumulate(total: Tensor, projected: Tensor, factor: Tensor) -> None:
-    """Add sum_j factor_j projected_j to total (B, P, I); projected is (j, B, P, I), factor (j, B, I)."""
-    if len(projected) == 1:
-        total.addcmul_(projected[0], factor[0].unsqueeze(1))
-    else:
-        total += (factor.unsqueeze(2) * projected).sum(0)
-
-
-def gather(u: Tensor, coupling: Tensor, weight: Tensor) -> Tensor:
-    """sum_i c_ij u_i W_ij, (j, B, D)."""
-    return torch.bmm(scale(u, coupling), weight.mT)
+    u_hat = torch.einsum("bip,jipd->bijd", u, W)  # Eq. 2, the votes u_i W_ij: (B, I, J, D)
+    b = torch.zeros_like(u_hat[..., 0])  # (B, I, J): nothing agrees yet, so the first couplings are 1 / J
+    s = torch.zeros_like(u_hat[:, 0])
+    for iteration in range(iterations):
+        c = b.softmax(2)  # Eq. 3, the couplings: (B, I, J); those of one capsule below add up to 1
+        s = torch.einsum("bij,bijd->bjd", c, u_hat) + bias  # Eq. 2, what arrives: (B, J, D)
+        if iteration < iterations - 1:  # what the last pass would add, nobody reads
+            v = squash(s)  # Eq. 1, shorter than 1: (B, J, D)
+            b = b + torch.einsum("bijd,bjd->bij", u_hat, v)  # a vote agrees by its scalar product with v
+    return s
 
 
 class Routing(nn.Module):
-    """Dynamic routing by agreement, in the precision of its weights whatever autocast says.
+    """`dynamic_routing` as a layer, computed fast, in the precision of its weights whatever autocast says.
 
     Args:
         inputs: I, number of input capsules.
@@ -182,10 +66,13 @@ class Routing(nn.Module):
         """Route u (B, I, P) to output capsules before squash, (B, J, D)."""
         capsules = u.to(self.weight.dtype).transpose(1, 2).contiguous()  # (B, P, I)
         weight = self._derived.get(self.weight, "capsules last", self.capsules_last)
-        compiled = capsules.device.type == "cpu" and capsules.dtype == torch.float32 and at_hand()
-        apply = cast(Any, CompiledRouting if compiled else RouteByAgreement).apply
         with torch.autocast(u.device.type, enabled=False):
-            return apply(capsules, weight, self.bias.squeeze(1), self.iterations)
+            return route_fast(capsules, weight, self.bias.squeeze(1), self.iterations)
+
+    def plainly(self, u: Tensor) -> Tensor:
+        """What `forward` computes of u (B, I, P), by `dynamic_routing`: to compare with."""
+        W = self.weight.view(self.outputs, self.inputs, self.input_dim, self.output_dim)
+        return dynamic_routing(u, W, self.bias.squeeze(1), self.iterations)
 
     def capsules_last(self) -> Tensor:
         """Weights (J, D, P, I), from their stored order (J, I * P, D)."""

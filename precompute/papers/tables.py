@@ -8,7 +8,6 @@ from core.attacks import ATTACK_TITLES
 from core.data import SPECS
 from core.figures.published import Beside, beside, beside_chart
 from core.figures.style import Record
-from core.models import TITLES
 from precompute.papers.claims import Finding, evaluate
 from precompute.papers.drawing import Drawing, Panel
 from precompute.papers.paper import Paper
@@ -84,7 +83,7 @@ def layout(rows: Sequence[Mapping[str, Any]], table: str) -> list[Section]:
 
 def _lines(rows: Sequence[Mapping[str, Any]]) -> tuple[Line, ...]:
     found: dict[tuple[str, str], Line] = {}
-    for row, number in zip(rows, beside(rows, TITLES, NAMES), strict=True):
+    for row, number in zip(rows, beside(rows, NAMES), strict=True):
         place = number.row, METRICS[number.metric]
         line = found.setdefault(place, Line(*place, {}, {}))
         found[place] = Line(*place, {**line.numbers, number.model: number}, {**line.rows, number.model: row})

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from core.models import CAPSULE_MODELS
+from core.models import spec
 from core.training import Recipe
 from precompute.papers.experiment import step
 from precompute.steps.step import Step
@@ -74,7 +74,7 @@ def recipe(dataset: str, model: str, profile: str, seed: int = 0) -> dict[str, A
     epochs = SCALES[profile].epochs
     if epochs is not None:
         fields["epochs"] = epochs
-    return Recipe(loss="margin" if model in CAPSULE_MODELS else "cross_entropy", **fields).record()
+    return Recipe(loss=spec(model).loss, **fields).record()
 
 
 def weights_step(dataset: str, model: str, profile: str, digests: Mapping[str, str]) -> Step:

@@ -27,7 +27,8 @@ NEIGHBOURS = "neighbours"
 def load_judge(params: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> nn.Module:
     """A judge with the weights that a step stored, on the device."""
     configure()
-    model = build(params["model"], data.spec(params["dataset"]).shape, size=params["size"])
+    spec = data.spec(params["dataset"])
+    model = build(params["model"], spec.shape, spec.n_classes, params["size"])
     model.load_state_dict(unpack(tensors))
     return model.to(device()).eval().requires_grad_(False)
 

@@ -22,8 +22,8 @@ def load_network(params: Mapping[str, Any], weights: Artifact) -> nn.Module:
         weights: What the step of that name made.
     """
     configure()
-    shape = data.spec(params["dataset"]).shape
-    model = build(params["model"], shape, size=params["size"])
+    spec = data.spec(params["dataset"])
+    model = build(params["model"], spec.shape, spec.n_classes, params["size"])
     model.load_state_dict(unpack(Weights.of(weights).packed))
     model.to(device=device(), memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue] - torch's own
     return model.eval().requires_grad_(False)

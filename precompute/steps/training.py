@@ -18,7 +18,8 @@ def weights(params: dict[str, Any], inputs: dict[str, Artifact], job: Job) -> Ou
     dataset = data.load(params["dataset"])
     recipe = Recipe.read(params["recipe"])
     adversary = Adversary(**params["adversary"]) if "adversary" in params else None
-    model = build(params["model"], dataset.spec.shape, size=params["size"], seed=recipe.seed)
+    spec = dataset.spec
+    model = build(params["model"], spec.shape, spec.n_classes, params["size"], recipe.seed)
     history = train(
         model,
         dataset.train,

@@ -7,7 +7,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from app import state
-from core.models.compiling import at_hand, prepare_in_background
+from core.models.fast.compiling import at_hand, prepare_in_background
 from precompute.store import Bundle, Store
 from tests.app import michels2019
 

@@ -8,7 +8,7 @@ import torch
 from core import data
 from core.embedding import apart, directions
 from core.models import MODELS as KNOWN
-from core.models import build, size_for
+from core.models import build
 from precompute.store import Bundle, Store
 
 MODELS = ("michels_convnet", "michels_capsnet")
@@ -46,9 +46,8 @@ def publish(store: Store) -> Bundle:
     }
     every: list[torch.Tensor] = []
     for number, model in enumerate(MODELS):
-        assert model in KNOWN
-        size = size_for(model, "digits", "compact")
-        weights = build(model, data.spec("digits").shape, size=size).state_dict()
+        size = KNOWN[model].size_for("digits", "compact")
+        weights = build(model, data.spec("digits").shape, 10, size).state_dict()
         add(f"{model}/weights", {"size": size}, {k: v.contiguous() for k, v in weights.items()})
         made = levels(number)
         every.append(made)

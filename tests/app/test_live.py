@@ -10,7 +10,7 @@ from core.models import ReconstructingNet
 
 @pytest.fixture(scope="module")
 def model() -> ReconstructingNet:
-    network = models.build("cnn_cr", (1, 28, 28), seed=1)
+    network = models.build("cnn_cr", (1, 28, 28), 10, seed=1)
     assert isinstance(network, ReconstructingNet)
     return network.eval().requires_grad_(False)
 

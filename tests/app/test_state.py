@@ -12,7 +12,7 @@ from precompute.store import MissingArtifact, Store
 
 
 def publish(store: Store, dataset: str, profile: str, seed: int = 0) -> dict[str, torch.Tensor]:
-    weights = models.build("cnn_cr", (1, 28, 28), seed=seed).half().state_dict()
+    weights = models.build("cnn_cr", (1, 28, 28), 10, seed=seed).half().state_dict()
     key = f"{dataset}{profile}{seed}".encode().hex().ljust(32, "0")
     store.publish(key, {"seed": seed}, dict(weights), facts={"size": "compact"})
     store.set_bundle(dataset, "qin2020", profile, {"cnn_cr/weights": key})

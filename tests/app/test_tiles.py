@@ -63,19 +63,18 @@ def test_columns_are_fixed_on_request() -> None:
 
 def test_a_comparison_shows_each_original_once() -> None:
     columns = {"CapsNet": [tile(), tile(0)], "CNN+CR": [tile(), tile()]}
-    html = tiles.comparison(
-        columns, dict.fromkeys(columns, "#000000"), dict.fromkeys(columns, "1 of 2 worked")
-    )
+    html = tiles.comparison(columns, dict.fromkeys(columns, "1 of 2 worked"))
     assert html.count("data:Original") == 2
     assert html.count('class="ct-tile"') == 4
     assert html.count("1 of 2 worked") == 2
+    assert html.count("--c:#7B61C9") == 1
     assert "image 7" in html
 
 
 def test_columns_of_different_length_are_refused() -> None:
     columns = {"CapsNet": [tile()], "CNN+CR": [tile(), tile()]}
     with pytest.raises(ValueError, match="longer"):
-        tiles.comparison(columns, dict.fromkeys(columns, "#000000"), dict.fromkeys(columns, ""))
+        tiles.comparison(columns, dict.fromkeys(columns, ""))
 
 
 def test_without_a_copy_of_the_data_set_there_is_the_perturbation_alone(tmp_path) -> None:

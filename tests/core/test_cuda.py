@@ -9,7 +9,8 @@ from core import data
 from core.attacks import ATTACKS, PGD, UNIVERSAL, GradientAttack, predict
 from core.geometry import norms
 from core.models import MODELS, build
-from core.models.routing import RouteByAgreement, Routing
+from core.models.fast.routing import RouteByAgreement
+from core.models.routing import Routing
 from core.replay import record
 from core.runtime import configure
 from core.training import Recipe, train
@@ -111,7 +112,7 @@ def test_universal_perturbations_are_those_of_the_cpu(kind, tiny):
 @pytest.mark.parametrize("name", MODELS)
 def test_a_model_reads_and_pulls_back_as_on_the_cpu(name):
     shape = (3, 32, 32) if name in ("capsnet_deeper", "capsnet_all", "deepcaps") else (1, 28, 28)
-    here = build(name, shape).eval().requires_grad_(False)
+    here = build(name, shape, 10).eval().requires_grad_(False)
     there = copy.deepcopy(here).cuda()
     x = torch.rand(5, *shape, generator=torch.Generator().manual_seed(0))
     pull = torch.randn(5, 10, generator=torch.Generator().manual_seed(1))
@@ -161,7 +162,7 @@ def test_convolutions_are_in_single_precision():
 def test_training_learns():
     digits = data.load("digits")
     few = torch.arange(512)
-    model = build("capsnet", (1, 28, 28))
+    model = build("capsnet", (1, 28, 28), 10)
     recipe = Recipe(loss="margin", epochs=8, batch_size=32, warmup=10)
     history = train(
         model,

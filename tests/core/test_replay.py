@@ -128,7 +128,7 @@ def test_what_an_attack_does_is_not_refused(name, monkeypatch):
     one_hot = "torch.nn.functional.one_hot"
     monkeypatch.setattr(one_hot, lambda label, count: (label.unsqueeze(1) == torch.arange(count)).long())
     shape = (3, 32, 32) if name in ("capsnet_deeper", "capsnet_all", "deepcaps") else (1, 28, 28)
-    model = build(name, shape).eval().requires_grad_(False)
+    model = build(name, shape, 10).eval().requires_grad_(False)
     point, y = torch.rand(2, *shape).requires_grad_(), torch.tensor([1, 2])
     with OnTheDevice(), torch.autocast("cpu", torch.bfloat16):
         loss = F.cross_entropy(model(point), y)

@@ -24,7 +24,7 @@ def splits():
 
 
 def fresh():
-    return build("cnn_cr", (1, 28, 28), seed=1)
+    return build("cnn_cr", (1, 28, 28), 10, seed=1)
 
 
 def test_margin_loss_by_hand():
@@ -39,7 +39,7 @@ def test_squared_error_is_summed_over_pixels():
 
 @pytest.mark.parametrize("loss", ["margin", "cross_entropy"])
 def test_training_learns_and_lowers_the_reconstruction_error(splits, loss):
-    model = build("capsnet" if loss == "margin" else "cnn_r", (1, 28, 28), seed=0)
+    model = build("capsnet" if loss == "margin" else "cnn_r", (1, 28, 28), 10, seed=0)
     recipe = Recipe(loss=loss, epochs=12, batch_size=16, warmup=10)
     history = train(model, *splits, recipe, precision=torch.float32).epochs
     assert history[-1]["squared_error"] < 0.8 * history[0]["squared_error"]
@@ -82,7 +82,7 @@ def test_a_kill_within_an_epoch_costs_no_more_than_the_time_between_checkpoints(
     clock = iter(range(0, 10**6, 25))  # seconds that a step seems to take
     monkeypatch.setattr("core.training.time.monotonic", lambda: next(clock))
     path, recipe = tmp_path / "checkpoint.safetensors", replace(RECIPE, epochs=2, batch_size=8)
-    whole, cut = (build(kind, (1, 28, 28), seed=1) for _ in range(2))
+    whole, cut = (build(kind, (1, 28, 28), 10, seed=1) for _ in range(2))
     expected = train(whole, *splits, recipe, precision=torch.float32)
 
     def kill(done: int, total: int, note: str):
@@ -92,7 +92,7 @@ def test_a_kill_within_an_epoch_costs_no_more_than_the_time_between_checkpoints(
     with pytest.raises(Killed):
         train(cut, *splits, recipe, checkpoint=path, on_progress=kill, precision=torch.float32)
     steps = []
-    resumed = build(kind, (1, 28, 28), seed=1)
+    resumed = build(kind, (1, 28, 28), 10, seed=1)
     options = {"checkpoint": path, "on_progress": lambda d, t, n: steps.append(d)}
     history = train(resumed, *splits, recipe, precision=torch.float32, **options)
     assert 12 < 20 - 120 / 25 <= steps[0] <= 21, "it went on within the second epoch of twelve steps"
@@ -151,7 +151,7 @@ def test_refuses_a_checkpoint_of_another_recipe(splits, tmp_path):
 def test_seed_decides_the_result(splits):
     results = []
     for seed in (1, 1, 2):
-        model = build("cnn_cr", (1, 28, 28), seed=seed)
+        model = build("cnn_cr", (1, 28, 28), 10, seed=seed)
         train(model, *splits, Recipe(epochs=1, batch_size=32, seed=seed))
         results.append(model.head.weight)
     assert torch.equal(results[0], results[1])
@@ -208,7 +208,7 @@ def test_an_adversary_makes_a_model_rely_on_what_it_cannot_turn_around():
 
 
 def test_adversarial_examples_grow_from_the_images_to_the_whole_ball(splits):
-    model = build("residual", (1, 28, 28), seed=0)
+    model = build("residual", (1, 28, 28), 10, seed=0)
     x, y, index = splits[0].x()[:8], splits[0].labels[:8], torch.arange(8)
     adversary = Adversary(0.3, 0.1, steps=4, ramp=0.5)
 
@@ -228,7 +228,7 @@ def test_adversarial_training_resumes_and_knows_its_adversary(splits, tmp_path):
     path = tmp_path / "checkpoint.safetensors"
     recipe = Recipe(loss="cross_entropy", epochs=2, batch_size=32, warmup=2, seed=1)
     adversary = Adversary(0.2, 0.1, steps=2)
-    whole, cut = build("residual", (1, 28, 28), seed=1), build("residual", (1, 28, 28), seed=1)
+    whole, cut = build("residual", (1, 28, 28), 10, seed=1), build("residual", (1, 28, 28), 10, seed=1)
     train(whole, *splits, recipe, adversary=adversary)
 
     def kill(done: int, total: int, note: str):

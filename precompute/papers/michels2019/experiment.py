@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from core import data
-from core.models import CAPSULE_MODELS, size_for
+from core.models import spec
 from core.training import Recipe
 from precompute.papers.experiment import step
 from precompute.papers.zoo import MODELS, RECIPES, scale_of, weights_step
@@ -121,8 +121,8 @@ OVERRIDES: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
 """Fields of a profile that are others on some data sets."""
 # The paper's equal weight of absent classes, and its decay of weights.
 LOSSES: Mapping[str, Mapping[str, Any]] = {
-    "michels_convnet": {"loss": "cross_entropy", "weight_decay": 1e-4},
-    "michels_capsnet": {"loss": "margin", "absent": 1.0},
+    "michels_convnet": {"weight_decay": 1e-4},
+    "michels_capsnet": {"absent": 1.0},
 }
 RECONSTRUCTION = {"svhn": 0.0006, "cifar10": 0.0005}
 """Weight of the squared error where it is not that of MNIST and Fashion-MNIST, 0.001."""
@@ -135,9 +135,9 @@ def how_much(dataset: str, profile: str) -> HowMuch:
 
 def own_recipe(dataset: str, model: str, how: HowMuch) -> dict[str, Any]:
     """Training recipe of one of the paper's two models, as JSON."""
-    capsules = model in CAPSULE_MODELS
+    loss, capsules = spec(model).loss, spec(model).capsules
     epochs = how.epochs if capsules else how.conv_epochs or how.epochs
-    fields: dict[str, Any] = {**RECIPES[dataset], **LOSSES[model], "seed": 0}
+    fields: dict[str, Any] = {**RECIPES[dataset], **LOSSES[model], "loss": loss, "seed": 0}
     if capsules:
         fields["reconstruction_weight"] = RECONSTRUCTION.get(dataset, 0.001)
     if epochs is not None:
@@ -150,7 +150,7 @@ def experiment(dataset: str, profile: str) -> list[Step]:
     digests = {dataset: data.fingerprint(dataset)}
     how, size = how_much(dataset, profile), scale_of(dataset, profile).size
     models = [*OWN, *MODELS[dataset]]
-    sizes = {model: size_for(model, dataset, size) for model in models}
+    sizes = {model: spec(model).size_for(dataset, size) for model in models}
     packed = {} if how.bits is None else {"bits": how.bits}
     weights = {model: weights_step(dataset, model, profile, digests) for model in MODELS[dataset]}
     for model in OWN:

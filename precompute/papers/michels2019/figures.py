@@ -11,7 +11,7 @@ from core.figures.embedding import Point, embedding_chart
 from core.figures.pictures import Picture, grid_words, picture_grid
 from core.figures.style import Record
 from core.images import LEVELS, add_levels, in_pixels
-from core.models import TITLES
+from core.models import title_of
 from precompute.papers.drawing import Drawing, NotDrawable, Panel, gather
 from precompute.papers.michels2019.claims import CAPSNET, MODELS
 from precompute.papers.stored import Results
@@ -66,7 +66,7 @@ def _attacked(results: Results, dataset: str) -> Part:
     columns = ["original", *ATTACKS.values(), "Universal"]
     titles = ["attacked", "perturbation"] * len(common)
     picture = picture_grid(rows, row_titles=titles, column_titles=columns, scale=3)
-    what = f"Test images of {title}, attacked on {TITLES[CAPSNET]}, and the perturbations"
+    what = f"Test images of {title}, attacked on {title_of(CAPSNET)}, and the perturbations"
     return [Panel(picture, grid_words(rows, what))], records
 
 
@@ -102,7 +102,7 @@ def _plane(results: Results, dataset: str) -> Part:
         Point(
             round(float(place[0]), 3),
             round(float(place[1]), 3),
-            TITLES[embedded.models[int(model)]],
+            title_of(embedded.models[int(model)]),
             int(part),
             int(number),
             round(float(norm), 4),
@@ -120,7 +120,7 @@ def _plane(results: Results, dataset: str) -> Part:
     silhouette, purity = told["silhouette"], told["purity"]
     words = (
         f"t-SNE of {len(points)} universal perturbations on {SPECS[dataset].title}, of "
-        f"{' and '.join(TITLES[m] for m in MODELS)}. By model the silhouette is {silhouette['value']:.2f} "
+        f"{' and '.join(title_of(m) for m in MODELS)}. By model the silhouette is {silhouette['value']:.2f} "
         f"({silhouette['low']:.2f} to {silhouette['high']:.2f}), and {purity['k']:.0f} of {purity['n']:.0f} "
         "have one of their own model as nearest neighbour."
     )

@@ -7,9 +7,9 @@ import torch
 from torch import Tensor, nn
 
 from core.data import SPECS
-from core.figures.colours import GREY, MODEL_COLOURS
+from core.figures.colours import GREY, colour_of
 from core.figures.style import Record, heading, inline
-from core.models import TITLES, ReconstructingNet, build
+from core.models import ReconstructingNet, build, title_of
 from core.models.decoders import Decoder
 from core.models.layers import Encoder
 from precompute.papers.drawing import Drawing, Panel
@@ -41,7 +41,7 @@ def figure_6(_: Results) -> Drawing:
     for model in MODELS:
         layers = layers_of(model)
         total = sum(layer.parameters for layer in layers)
-        title = TITLES[model]
+        title = title_of(model)
         words = ", ".join(f"{layer.name} ({layer.words})" for layer in layers)
         panels.append(Panel(_chart(layers, title, total), f"{title}, {total:,} parameters: {words}."))
         rows += [
@@ -59,7 +59,7 @@ def figure_6(_: Results) -> Drawing:
 def layers_of(model: str) -> list[Layer]:
     """The layers of a model at the paper's size, from image to reconstruction."""
     spec = SPECS[DATASET]
-    network = build(model, spec.shape, len(spec.classes), SIZE)
+    network = build(model, spec.shape, spec.n_classes, SIZE)
     assert isinstance(network, ReconstructingNet)
     capsules = model == "capsnet"
     encoder, head, decoder = network.encoder, network.head, network.decoder
@@ -102,7 +102,7 @@ def _chart(layers: list[Layer], title: str, total: int) -> alt.LayerChart:
     across = alt.Scale(domain=[0, 1], nice=False)
     x = alt.X("left:Q", scale=across, axis=None)
     boxes = alt.Chart(data).mark_rect(
-        cornerRadius=5, fill=MODEL_COLOURS[title], fillOpacity=0.16, stroke=MODEL_COLOURS[title], aria=False
+        cornerRadius=5, fill=colour_of(title), fillOpacity=0.16, stroke=colour_of(title), aria=False
     )
     names = alt.Chart(data).mark_text(fontSize=13, fontWeight="bold", dy=-8, color=GREY)
     told = alt.Chart(data).mark_text(fontSize=12, dy=9, color=GREY)

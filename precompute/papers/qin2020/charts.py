@@ -12,7 +12,7 @@ from core.figures.distances import CLASS_COLOURS, by_class, common_edges, distan
 from core.figures.matrix import matrix_chart, pair_table
 from core.figures.style import Record, heading, in_words
 from core.metrics import Rate, rate
-from core.models import TITLES
+from core.models import title_of
 from precompute.papers.drawing import Drawing, NotDrawable, Panel, gather
 from precompute.papers.qin2020.claims import DEEPER, MODELS, OTHER_CAPSULES
 from precompute.papers.stored import Results, Rows
@@ -28,7 +28,7 @@ Part = tuple[list[Panel], list[Record]]
 def figure_1(results: Results) -> Drawing:
     """Distances of clean images by class, and of clean and attacked images."""
     return gather(
-        [("a", partial(_by_class, results)), *((TITLES[m], partial(_attacked, results, m)) for m in MODELS)]
+        [("a", partial(_by_class, results)), *((title_of(m), partial(_attacked, results, m)) for m in MODELS)]
     )
 
 
@@ -51,13 +51,13 @@ def _attacked(results: Results, model: str) -> Part:
     groups: dict[str, Tensor] = {CLEAN: clean.test_distance, ATTACKED: attack.distance}
     bars = histogram(groups, common_edges(groups.values()))
     threshold = clean.threshold(FPR)
-    chart = distance_chart(bars, GROUPS, title=f"(b) {TITLES[model]}", threshold=threshold, height=240)
+    chart = distance_chart(bars, GROUPS, title=f"(b) {title_of(model)}", threshold=threshold, height=240)
     below = rate(attack.distance <= threshold)
     words = (
-        f"Distances of clean and attacked MNIST images to what {TITLES[model]} rebuilds: {in_words(below)} "
+        f"Distances of clean and attacked MNIST images to what {title_of(model)} rebuilds: {in_words(below)} "
         f"of the attacked ones lie below the threshold {threshold:.2f}."
     )
-    return [Panel(chart, words)], [{"panel": "b", "model": TITLES[model], **bar.record()} for bar in bars]
+    return [Panel(chart, words)], [{"panel": "b", "model": title_of(model), **bar.record()} for bar in bars]
 
 
 def figure_2(results: Results) -> Drawing:
@@ -83,7 +83,7 @@ def figure_3(results: Results) -> Drawing:
 def _models_curve(results: Results, dataset: str, models: tuple[str, ...]) -> Part:
     rows = _curve_rows(results, dataset)
     points = [
-        _fpr_point(TITLES.get(model, model), row)
+        _fpr_point(title_of(model), row)
         for model in models
         for row in rows
         if row["model"] == model and not _given(row.get("access"))
@@ -126,21 +126,21 @@ def _fpr_point(title: str, row: Record) -> FprPoint:
 
 def figure_4(results: Results) -> Drawing:
     """Success of every pair of classes on Fashion-MNIST."""
-    return gather([(TITLES[model], partial(_matrix, results, "fashion_mnist", model)) for model in MODELS])
+    return gather([(title_of(model), partial(_matrix, results, "fashion_mnist", model)) for model in MODELS])
 
 
 def _matrix(results: Results, dataset: str, model: str) -> Part:
     matrix, classes = results.record(dataset, f"{model}/matrix", Attacked), SPECS[dataset].classes
     assert matrix.target is not None
     cells = pair_table(matrix.label, matrix.target, matrix.worked, classes)
-    chart = matrix_chart(cells, classes, TITLES[model], "Success rate", height=380)
+    chart = matrix_chart(cells, classes, title_of(model), "Success rate", height=380)
     easiest = max(cells, key=lambda cell: cell.rate.value)
     words = (
-        f"Success of targeted R-PGD on {TITLES[model]} for every pair of classes: "
+        f"Success of targeted R-PGD on {title_of(model)} for every pair of classes: "
         f"{in_words(matrix.success_rate())} overall, highest from {easiest.source_name} to "
         f"{easiest.target_name}."
     )
-    return [Panel(chart, words)], [{"model": TITLES[model], **cell.record()} for cell in cells]
+    return [Panel(chart, words)], [{"model": title_of(model), **cell.record()} for cell in cells]
 
 
 def figure_9(results: Results) -> Drawing:
@@ -152,7 +152,7 @@ def figure_9(results: Results) -> Drawing:
 def _sweep(results: Results, metric: str, title: str) -> Part:
     results.bundle("mnist")  # says what is missing
     points = [
-        BetaPoint(TITLES[model], metric, float(row["beta"]), _rate(row))
+        BetaPoint(title_of(model), metric, float(row["beta"]), _rate(row))
         for model in MODELS
         for row in results.rows("mnist", "beta")
         if (row["model"], row["attack"], row["mode"], row["metric"]) == (model, "r-pgd", "targeted", metric)

@@ -181,9 +181,9 @@ def judge_steps(dataset: str, profile: str, digests: Mapping[str, str]) -> dict[
     """
     spec = data.spec(dataset)
     attack = {"epsilon": spec.epsilon, "step_size": spec.epsilon / 10, "steps": 40}
-    whole = recipe(dataset, "judge", profile)
     found: dict[str, Step] = {}
     for number, (name, (model, robust)) in enumerate(JUDGES.items()):
+        whole = recipe(dataset, model, profile)
         params: dict[str, Any] = {
             "dataset": dataset,
             "model": model,

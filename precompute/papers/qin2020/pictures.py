@@ -12,7 +12,7 @@ from core.data.corruptions import CORRUPTIONS, corrupt
 from core.figures.pictures import Picture, frames, grid_words, picture_grid
 from core.figures.style import Record
 from core.images import from_uint8
-from core.models import TITLES, ReconstructingNet, build
+from core.models import ReconstructingNet, build, title_of
 from core.models.packing import unpack
 from core.objectives import l2_distance
 from precompute.papers.drawing import Drawing, NotDrawable, Panel, gather
@@ -48,7 +48,7 @@ def _undetected(results: Results, dataset: str, target: int) -> Part:
         records += [_record(model, matrix, int(number)) for number in chosen]
     if not records:
         raise NotDrawable("no attack went undetected")
-    picture = picture_grid(rows, row_titles=[TITLES[model] for model in MODELS])
+    picture = picture_grid(rows, row_titles=[title_of(model) for model in MODELS])
     what = (
         f"Undetected R-PGD images with the target {SPECS[dataset].classes[target]} on {SPECS[dataset].title}"
     )
@@ -85,7 +85,7 @@ def _corrupted(results: Results, names: Sequence[str], each: int = 3) -> Part:
             rows.append([Picture(image, frame) for image, frame in zip(rebuilt, drawn, strict=True)])
             records += [
                 {
-                    "model": TITLES[model],
+                    "model": title_of(model),
                     "corruption": name,
                     "image": index[n],
                     "label": int(label[n]),
@@ -96,7 +96,7 @@ def _corrupted(results: Results, names: Sequence[str], each: int = 3) -> Part:
                 }
                 for n, name in enumerate(names)
             ]
-    titles = ["input", *(TITLES[model] for model in MODELS)] * each
+    titles = ["input", *(title_of(model) for model in MODELS)] * each
     picture = picture_grid(rows, row_titles=titles, column_titles=names, font_size=12)
     return [Panel(picture, grid_words(rows, "Corrupted digits and their reconstructions"))], records
 
@@ -130,7 +130,7 @@ def _before_after(results: Results, dataset: str, attack: str, name: str, shown:
             rows += [[Picture(image) for image in images], [Picture(image) for image in rebuilt]]
         records += [_record(model, attacked, int(number)) for number in chosen]
     titles = [
-        title for name in ("clean", *(TITLES[model] for model in MODELS)) for title in (name, "rebuilt")
+        title for name in ("clean", *(title_of(model) for model in MODELS)) for title in (name, "rebuilt")
     ]
     title = f"{attack} on {SPECS[dataset].title}"
     picture = picture_grid(rows, row_titles=titles, title=title)
@@ -210,4 +210,4 @@ def _look(network: ReconstructingNet, images: Tensor) -> tuple[Tensor, Tensor, T
 def _record(model: str, attacked: Attacked, row: int) -> Record:
     """A row of an attack."""
     columns = ("index", "label", "target", "prediction", "distance")
-    return {"model": TITLES[model], **{name: getattr(attacked, name)[row].item() for name in columns}}
+    return {"model": title_of(model), **{name: getattr(attacked, name)[row].item() for name in columns}}

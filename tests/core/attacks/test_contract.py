@@ -215,7 +215,7 @@ def test_a_broken_example_does_not_spoil_the_batch(kind, tiny, images, labels):
 def test_bfloat16_gradients_are_verified_in_float32(kind):
     from core.models import build
 
-    model = build("capsnet", (1, 28, 28), seed=1).eval()
+    model = build("capsnet", (1, 28, 28), 10, seed=1).eval()
     x = torch.rand(3, 1, 28, 28, generator=torch.Generator().manual_seed(0))
     y = model(x).argmax(1)
     result = small(kind)(model, x, y, precision=torch.bfloat16)

@@ -185,7 +185,7 @@ def test_bad_fields_are_named(fields, message: str, tiny, images, labels):
 @pytest.mark.parametrize("name", ["capsnet", "cnn_cr", "michels_convnet"])
 def test_nothing_to_do_is_an_answer(name):
     """A network that cannot take an empty batch is not given one."""
-    model = build(name, (1, 28, 28)).eval()
+    model = build(name, (1, 28, 28), 10).eval()
     x = torch.rand(2, 1, 28, 28, generator=torch.Generator().manual_seed(0))
     result = DeepFool(steps=5)(model, x, (model(x).argmax(1) + 1) % 10)
     assert result.already.all()

@@ -100,7 +100,7 @@ def test_reconstructive_fgsm_is_one_iteration(tiny, images, labels):
 
 @pytest.fixture(scope="module")
 def small_net():
-    return build("cnn_cr", (1, 28, 28), seed=5).eval().to(memory_format=torch.channels_last)
+    return build("cnn_cr", (1, 28, 28), 10, seed=5).eval().to(memory_format=torch.channels_last)
 
 
 @pytest.mark.parametrize("targeted", [True, False])

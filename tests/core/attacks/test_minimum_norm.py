@@ -166,7 +166,7 @@ def test_the_form_of_michels2019_goes_kappa_beyond_the_border(linear):
 
 
 def test_a_capsules_logit_is_twice_the_atanh_of_michels2019():
-    from core.models.layers import length_logit, squash
+    from core.models.capsules import length_logit, squash
 
     s = torch.randn(3, 10, 16, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     length = squash(s).norm(dim=-1)

@@ -5,7 +5,8 @@ import torch
 
 from core.attacks import ATTACKS, PGD, Boundary, CarliniWagner, DeepFool, ReconstructivePGD
 from core.geometry import norms
-from core.models import build, frequency
+from core.models import build
+from core.models.fast import frequency_conv
 
 ALL = [pytest.param(kind, id=name) for name, kind in ATTACKS.items()]
 PRECISIONS = [torch.float32, torch.bfloat16]
@@ -14,8 +15,8 @@ PRECISIONS = [torch.float32, torch.bfloat16]
 @pytest.fixture(params=["direct", "through frequencies"])
 def network(request, monkeypatch):
     if request.param == "through frequencies":
-        monkeypatch.setattr(frequency, "MIN_CHANNELS", 1)
-    return build("capsnet", (1, 28, 28), seed=1).eval()
+        monkeypatch.setattr(frequency_conv, "MIN_CHANNELS", 1)
+    return build("capsnet", (1, 28, 28), 10, seed=1).eval()
 
 
 @pytest.fixture

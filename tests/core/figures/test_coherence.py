@@ -12,7 +12,7 @@ from core.figures.coherence import (
     similarity_chart,
     similarity_table,
 )
-from core.figures.colours import MODEL_COLOURS, MODEL_SHAPES
+from core.figures.colours import colour_of, marker_of
 from core.figures.style import p_text
 from core.metrics import Rate
 
@@ -56,8 +56,8 @@ def test_alike_classes_lie_on_the_right_and_points_say_what_they_are(points, lay
     assert dots["rows"][0]["words"] == "cat → dog: success rate 50 % (1 of 2) at a distance of 2.00"
     assert dots["rows"][0]["interval_text"] == "9–91 %"
     assert (dots["mark"]["color"], dots["mark"]["shape"]) == (
-        MODEL_COLOURS["CapsNet"],
-        MODEL_SHAPES["CapsNet"],
+        colour_of("CapsNet"),
+        marker_of("CapsNet"),
     )
 
 
@@ -91,7 +91,7 @@ def test_estimates_have_intervals_and_the_shape_of_their_model(layers):
     ]
     assert [row["model"] for row in dots["rows"]] == ["CapsNet"], "an unknown figure has no point"
     assert dots["rows"][0]["words"].startswith("CapsNet, means: ρ = 0.53 (0.38 to 0.72)")
-    assert dots["encoding"]["shape"]["scale"]["range"] == [MODEL_SHAPES["CapsNet"], MODEL_SHAPES["CNN+R"]]
+    assert dots["encoding"]["shape"]["scale"]["range"] == [marker_of("CapsNet"), marker_of("CNN+R")]
 
 
 def test_dispersion_is_drawn_as_a_standard_deviation():

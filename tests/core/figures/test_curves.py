@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from core.figures.colours import ACCESS_COLOURS, MODEL_COLOURS
+from core.figures.colours import ACCESS_COLOURS, colour_of
 from core.figures.curves import beta_chart, beta_table, fpr_chart, fpr_table
 from core.metrics import Rate
 
@@ -43,7 +43,7 @@ def test_a_curve_that_ends_early_shows_only_what_it_reaches(layers) -> None:
 def test_models_have_their_own_colours_in_every_chart() -> None:
     points = fpr_table("CNN+R", CLEAN, DISTANCE, SUCCESS, [0.2])
     scale = fpr_chart(points, 0.2).to_dict()["layer"][1]["encoding"]["color"]["scale"]
-    assert scale == {"domain": ["CNN+R"], "range": [MODEL_COLOURS["CNN+R"]]}
+    assert scale == {"domain": ["CNN+R"], "range": [colour_of("CNN+R")]}
 
 
 def test_kinds_of_access_are_told_apart_as_models_are(layers) -> None:

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from core.figures.colours import MODEL_COLOURS
+from core.figures.colours import colour_of
 from core.figures.matrix import Cell, matrix_chart, pair_table, spread
 from core.metrics import Rate
 
@@ -63,7 +63,7 @@ def test_a_cell_says_its_pair_rate_and_interval(layers) -> None:
 
 def test_boxes_have_the_colour_of_their_model_and_colours_a_scale() -> None:
     boxes = matrix_chart([cell(0, 1, 7, 10)], CLASSES, "CNN+R", "Success rate").to_dict()["layer"]
-    assert boxes[1]["mark"]["color"] == MODEL_COLOURS["CNN+R"]
+    assert boxes[1]["mark"]["color"] == colour_of("CNN+R")
     colours = matrix_chart([cell(0, 1, 7, 10)], CLASSES, "CNN+R", "Success rate", style="colour").to_dict()
     fill = colours["layer"][1]["encoding"]["fill"]
     assert (fill["field"], fill["scale"]["domain"]) == ("value", [0, 1])

@@ -1,6 +1,6 @@
 import pytest
 
-from core.figures.colours import GREY, MODEL_COLOURS, MODEL_SHAPES
+from core.figures.colours import GREY, colour_of, marker_of
 from core.figures.embedding import PART_COLOURS
 from core.figures.plane import FADED, Dot, plane_chart
 
@@ -32,7 +32,7 @@ def test_points_have_words_and_the_plane_is_square(dots, layers):
     chart = plane_chart(dots, "t-SNE")
     (points,) = layers(chart)
     assert points["rows"][3]["words"] == "CNN+R, part 2, number 2, length 4.00"
-    assert points["encoding"]["shape"]["scale"]["range"] == [MODEL_SHAPES[title] for title in TITLES]
+    assert points["encoding"]["shape"]["scale"]["range"] == [marker_of(title) for title in TITLES]
     assert chart.width == chart.height
 
 
@@ -46,7 +46,7 @@ def test_those_that_are_not_picked_out_fade(dots, layers):
 @pytest.mark.parametrize(
     ("by", "field", "colours"),
     [
-        ("model", "model", [MODEL_COLOURS[title] for title in TITLES]),
+        ("model", "model", [colour_of(title) for title in TITLES]),
         ("part", "part_text", list(PART_COLOURS[:2])),
         ("norm", "norm", None),
         ("fooling", "fooling", None),

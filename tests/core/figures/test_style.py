@@ -1,9 +1,15 @@
 import pytest
 
-from core.figures.colours import ACCESS_COLOURS, MODEL_COLOURS, OUTCOME_COLOURS
+from core.figures.colours import ACCESS_COLOURS, GREY, OUTCOME_COLOURS, colour_of, marker_of
 from core.figures.style import in_words, interval, percent
 from core.metrics import Rate
-from core.models import TITLES
+from core.models import MODELS
+
+COLOURS = [
+    *(spec.colour for spec in MODELS.values()),
+    *ACCESS_COLOURS.values(),
+    *OUTCOME_COLOURS.values(),
+]
 
 
 def luminance(colour: str) -> float:
@@ -26,14 +32,15 @@ def test_a_rate_in_words() -> None:
 
 
 def test_every_model_has_a_colour_of_its_own() -> None:
-    assert set(TITLES.values()) <= set(MODEL_COLOURS)
-    colours = [*MODEL_COLOURS.values(), *ACCESS_COLOURS.values(), *OUTCOME_COLOURS.values()]
-    assert len(set(colours)) == len(colours)
+    assert len(set(COLOURS)) == len(COLOURS)
 
 
-@pytest.mark.parametrize(
-    "colour", [*MODEL_COLOURS.values(), *ACCESS_COLOURS.values(), *OUTCOME_COLOURS.values()]
-)
+def test_figures_draw_a_model_by_its_title_and_the_unknown_in_grey() -> None:
+    assert [colour_of(name) for name in ("CNN+R", "black box", "?")] == ["#009E73", "#6B7280", GREY]
+    assert [marker_of(name) for name in ("CNN+R", "black box", "?")] == ["triangle-up", "square", "cross"]
+
+
+@pytest.mark.parametrize("colour", COLOURS)
 def test_colours_stand_out_on_light_and_on_dark(colour: str) -> None:
     assert contrast(colour, "#FFFFFF") > 2
     assert contrast(colour, "#11151C") > 3

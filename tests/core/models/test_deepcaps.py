@@ -96,7 +96,9 @@ def expected_parameters(shape, width, types, dims, pose, maps, enlarge):
 
 @pytest.mark.parametrize("shape", [(1, 28, 28), (3, 32, 32)])
 def test_parameters_in_closed_form(shape):
-    count = {size: sum(p.numel() for p in build("deepcaps", shape, size=size).parameters()) for size in SIZES}
+    count = {
+        size: sum(p.numel() for p in build("deepcaps", shape, 10, size=size).parameters()) for size in SIZES
+    }
     assert count == {size: expected_parameters(shape, **fields) for size, fields in SIZES.items()}
 
 
@@ -107,7 +109,7 @@ SIZES = {
 
 
 def test_paper_size_has_the_papers_layers():
-    model = build("deepcaps", (3, 32, 32), size="paper").eval()
+    model = build("deepcaps", (3, 32, 32), 10, size="paper").eval()
     assert isinstance(model, DeepCaps)
     seen = []
     for module in (model.stem, *model.blocks):
@@ -119,7 +121,7 @@ def test_paper_size_has_the_papers_layers():
 
 
 def test_the_decoder_is_given_one_capsule_and_not_which():
-    model = build("deepcaps", (3, 32, 32)).eval()
+    model = build("deepcaps", (3, 32, 32), 10).eval()
     poses = torch.randn(2, 10, 16)
     swapped = poses.flip(1)
     label = torch.tensor([3, 7])

@@ -1,9 +1,9 @@
 import pytest
 import torch
 
-from core.models import build, size_for
-from core.models.dense import ConvRouting, DCNet
-from core.models.layers import squash
+from core.models import build, spec
+from core.models.capsules import squash
+from core.models.dcnet import ConvRouting, DCNet
 from core.models.michels import MichelsCapsNet
 from core.objectives import margin_loss
 from core.training import Recipe, losses
@@ -37,8 +37,8 @@ def capsnet_parameters(shape, convolutions, types, decoder):
     ],
 )
 def test_capsule_networks_have_the_papers_sizes(dataset, shape, expected):
-    size = size_for("michels_capsnet", dataset, "paper")
-    assert parameters(build("michels_capsnet", shape, size=size)) == capsnet_parameters(*expected)
+    size = spec("michels_capsnet").size_for(dataset, "paper")
+    assert parameters(build("michels_capsnet", shape, 10, size=size)) == capsnet_parameters(*expected)
 
 
 def test_convnets_have_the_papers_sizes():
@@ -50,37 +50,37 @@ def test_convnets_have_the_papers_sizes():
         return total + 2 * (32 + 64 + 128) + (128 * places + 1) * 1024 + 1025 * 10
 
     once, twice = [(5, 32), (3, 64), (3, 128)], [(5, 32), (5, 32), (3, 64), (3, 64), (3, 128)]
-    assert parameters(build("michels_convnet", GREY, size="paper")) == count(1, once, 9)
-    size = size_for("michels_convnet", "cifar10", "paper")
-    assert parameters(build("michels_convnet", COLOUR, size=size)) == count(3, twice, 16)
+    assert parameters(build("michels_convnet", GREY, 10, size="paper")) == count(1, once, 9)
+    size = spec("michels_convnet").size_for("cifar10", "paper")
+    assert parameters(build("michels_convnet", COLOUR, 10, size=size)) == count(3, twice, 16)
 
 
 @pytest.mark.parametrize("dataset", ["digits", "mnist", "fashion_mnist"])
 @pytest.mark.parametrize("name", ["michels_convnet", "michels_capsnet"])
 def test_compact_ones_are_small(name, dataset):
-    assert parameters(build(name, GREY, size=size_for(name, dataset, "compact"))) < 250_000
+    assert parameters(build(name, GREY, 10, size=spec(name).size_for(dataset, "compact"))) < 250_000
 
 
 def test_sizes_are_named_and_asked_for():
-    assert size_for("michels_capsnet", "svhn", "paper") == "paper-svhn"
-    assert size_for("michels_capsnet", "mnist", "compact") == "compact"
-    assert size_for("capsnet", "svhn", "paper") == "paper"
+    assert spec("michels_capsnet").size_for("svhn", "paper") == "paper-svhn"
+    assert spec("michels_capsnet").size_for("mnist", "compact") == "compact"
+    assert spec("capsnet").size_for("svhn", "paper") == "paper"
     with pytest.raises(ValueError, match="expected a size among paper, paper-fashion_mnist, .*got 'huge'"):
-        build("michels_capsnet", GREY, size="huge")
+        build("michels_capsnet", GREY, 10, size="huge")
 
 
 @pytest.mark.parametrize("dataset", ["mnist", "fashion_mnist", "svhn"])
 def test_primary_capsules_start_neither_vanished_nor_saturated(dataset):
     shape = COLOUR if dataset == "svhn" else GREY
     x = torch.rand(8, *shape, generator=torch.Generator().manual_seed(0))
-    model = build("michels_capsnet", shape, size=size_for("michels_capsnet", dataset, "compact"))
+    model = build("michels_capsnet", shape, 10, size=spec("michels_capsnet").size_for(dataset, "compact"))
     assert isinstance(model, MichelsCapsNet)
     assert 0.2 < model.primary(x).norm(dim=2).mean() < 0.8
 
 
 @pytest.fixture
 def dcnet() -> DCNet:
-    model = build("michels_capsnet", COLOUR, size="compact-cifar10")
+    model = build("michels_capsnet", COLOUR, 10, size="compact-cifar10")
     assert isinstance(model, DCNet)
     return model
 

@@ -76,10 +76,10 @@ def test_other_bits_are_refused(bits):
 
 @pytest.mark.parametrize("name", ["capsnet", "cnn_r", "capsnet_deeper", "deepcaps"])
 def test_models_give_nearly_the_same_with_packed_weights(name):
-    model = build(name, (3, 32, 32), seed=1)
+    model = build(name, (3, 32, 32), 10, seed=1)
     x = torch.rand(8, 3, 32, 32, generator=torch.Generator().manual_seed(0))
     model.reconstruct(x)  # in training mode, so that there are running means
-    again = build(name, (3, 32, 32), seed=2).eval()
+    again = build(name, (3, 32, 32), 10, seed=2).eval()
     again.load_state_dict(unpack(pack(model.eval().state_dict(), 8)))
     assert torch.allclose(again.reconstruct(x), model.reconstruct(x), atol=0.02)
     assert not torch.equal(again(x), model(x))

@@ -49,7 +49,7 @@ def on_cpu(params, weights):
 
 @pytest.fixture(scope="module")
 def weights() -> Artifact:
-    model = build("cnn_cr", (1, 28, 28), seed=0)
+    model = build("cnn_cr", (1, 28, 28), 10, seed=0)
     return artifact({name: value.half() for name, value in model.state_dict().items()})
 
 
@@ -98,7 +98,7 @@ def test_a_black_box_attack_sees_the_substitute_alone(job, weights, tmp_path):
         "seed": 0,
         "keep_perturbation": True,
     }
-    other = build("cnn_cr", (1, 28, 28), seed=1)
+    other = build("cnn_cr", (1, 28, 28), 10, seed=1)
     substitute = artifact({name: value.half() for name, value in other.state_dict().items()})
     attacked = STEPS["attacked"].load()
     outcome = attacked(params, {"weights": weights, "substitute": substitute}, job)

@@ -40,7 +40,7 @@ def judge(model: str, seed: int) -> Artifact:
         **{"model": model, "size": "compact", "adversary": None, "attack": {}},
         **{"accuracy": RATE, "robust_accuracy": RATE},
     }
-    weights = {name: t.half() for name, t in build(model, (1, 28, 28), seed=seed).state_dict().items()}
+    weights = {name: t.half() for name, t in build(model, (1, 28, 28), 10, seed=seed).state_dict().items()}
     return Artifact(f"{model}{seed}", {}, weights, {}, facts)
 
 
@@ -54,7 +54,7 @@ def test_a_judge_is_trained_against_its_adversary_and_measured(job):
     }
     outcome = STEPS["judge"].load()(params, {}, job)
     digits = data.load("digits")
-    model = build("residual", (1, 28, 28))
+    model = build("residual", (1, 28, 28), 10)
     model.load_state_dict({name: t.float() for name, t in outcome.tensors.items()})
     right = predict(model, digits.test.x()) == digits.test.labels
     accuracy, robust = outcome.facts["accuracy"], outcome.facts["robust_accuracy"]
@@ -99,7 +99,7 @@ def test_judges_see_the_attacked_images_that_worked_and_no_others(job):
     assert torch.equal(outcome.tensors["row"], row)
     x_adv = from_uint8(add_levels(digits.test.images[row], matrix["perturbation"][row]))
     for said, (name, found) in zip(outcome.tensors["prediction"], judges.items(), strict=False):
-        model = build(found.facts["model"], (1, 28, 28))
+        model = build(found.facts["model"], (1, 28, 28), 10)
         model.load_state_dict({key: t.float() for key, t in found.tensors.items()})
         assert torch.equal(said, predict(model, x_adv)), name
     reference = pixels(digits.train.images)

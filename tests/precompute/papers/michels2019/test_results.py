@@ -43,7 +43,7 @@ def job(tmp_path: Path) -> Job:
 
 @pytest.fixture(scope="module")
 def weights() -> dict[str, Artifact]:
-    return {name: artifact(pack(build(name, (1, 28, 28)).state_dict(), 6)) for name in MODELS}
+    return {name: artifact(pack(build(name, (1, 28, 28), 10).state_dict(), 6)) for name in MODELS}
 
 
 def network(name: str, weights: dict[str, Artifact]):

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from core import data
-from core.models import CAPSULE_MODELS, TITLES
+from core.models import MODELS as KNOWN
 from precompute.papers.qin2020.experiment import WHOLE, experiment
 from precompute.papers.qin2020.paper import QIN2020
 from precompute.papers.qin2020.profiles import BLACK_BOX, profile_of
@@ -21,8 +21,8 @@ def steps_of(dataset, profile="demo"):
 
 def test_every_data_set_has_models():
     assert list(DATASETS) == list(data.SPECS)
-    assert all(model in TITLES for models in MODELS.values() for model in models)
-    assert set(MODELS["cifar10"]) < CAPSULE_MODELS
+    assert all(model in KNOWN for models in MODELS.values() for model in models)
+    assert all(KNOWN[model].capsules for model in MODELS["cifar10"])
     for dataset in DATASETS:
         assert steps_of(dataset)["results"].params["models"] == list(MODELS[dataset])
 

@@ -3,7 +3,7 @@ import torch
 
 from core.data import SPECS
 from core.models import build
-from core.models.reconstructing import GREY_SIZES
+from core.models.groups import GROUP_SIZES
 from precompute.papers import PAPERS, Drawing, NotDrawable, Panel, Results
 from precompute.papers.drawing import gather
 from precompute.papers.qin2020.pictures import _draw
@@ -86,7 +86,7 @@ def test_figure_6_tells_the_models_sizes():
         assert [row["shape"] for row in told][:3] == [
             "1x28x28",
             "256x20x20",
-            f"{8 * GREY_SIZES['paper'].types}x6x6",
+            f"{8 * GROUP_SIZES['paper'].types}x6x6",
         ]
     masks = {row["model"]: row["layer"] for row in drawing.rows if row["shape"] in ("1x16", "10x16")}
     assert masks == {"CapsNet": "winning group alone", "CNN+CR": "winning group alone", "CNN+R": "all groups"}

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from core.models.derived import Derived
+from core.models.fast.derived import Derived
 
 # Below these, moving to frequencies and back costs more than it saves (measured on CPUs, both precisions).
 MIN_CHANNELS = 128

@@ -9,7 +9,7 @@ from pathlib import Path
 from threading import Lock, Thread
 from typing import Any
 
-KERNEL = "core.models.routing_kernel"
+KERNEL = "core.models.fast.routing_kernel"
 """Imported when it is first needed: numba takes half a second."""
 
 _preparing: Thread | None = None
@@ -38,7 +38,7 @@ def _prepare() -> None:
     if not _on_disk(kernel):
         with suppress(OSError):  # where no process can be started, the next line compiles
             command = [sys.executable, "-c", f"import {KERNEL} as kernel; kernel.use_once()"]
-            process = subprocess.Popen(command, cwd=Path(__file__).parents[2], stdin=subprocess.DEVNULL)
+            process = subprocess.Popen(command, cwd=Path(__file__).parents[3], stdin=subprocess.DEVNULL)
             if hasattr(os, "setpriority"):
                 os.setpriority(os.PRIO_PROCESS, process.pid, 19)  # whoever waits for a page comes first
             process.wait()

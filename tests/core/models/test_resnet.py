@@ -3,7 +3,7 @@ import torch
 from torch.nn import functional as F
 
 from core.models import build
-from core.models.residual import Block
+from core.models.resnet import Block
 
 
 def test_a_block_adds_to_what_it_is_given():
@@ -20,7 +20,7 @@ def test_a_block_adds_to_what_it_is_given():
 
 @pytest.mark.parametrize("shape", [(1, 28, 28), (3, 32, 32)])
 def test_an_image_is_read_alike_alone_and_beside_others(shape):
-    model = build("residual", shape, seed=3)
+    model = build("residual", shape, 10, seed=3)
     x = torch.rand(5, *shape)
     together = model(x)
     assert together.shape == (5, 10)
@@ -28,10 +28,10 @@ def test_an_image_is_read_alike_alone_and_beside_others(shape):
     assert torch.allclose(model(x[2:3]), together[2:3], atol=1e-5)
 
 
-def test_sizes_grow_with_the_width():
+def test_sizes_grow_with_the_maps():
     count = {
-        size: sum(p.numel() for p in build("residual", (1, 28, 28), size=size).parameters())
+        size: sum(p.numel() for p in build("residual", (1, 28, 28), 10, size=size).parameters())
         for size in ("compact", "paper")
     }
     assert count["compact"] < 100_000 < count["paper"]
-    assert not list(build("residual", (1, 28, 28)).buffers()), "float16 rounds running means"
+    assert not list(build("residual", (1, 28, 28), 10).buffers()), "float16 rounds running means"

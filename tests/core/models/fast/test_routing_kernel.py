@@ -1,8 +1,9 @@
 import pytest
 import torch
 
-from core.models import routing_kernel
-from core.models.routing import CompiledRouting, RouteByAgreement, Routing
+from core.models.fast import routing_kernel
+from core.models.fast.routing import CompiledRouting, RouteByAgreement
+from core.models.routing import Routing
 
 # (B, P, I, J, D, passes): no two alike, dimensions that are no multiples of what is worked on at once.
 SHAPES = [(3, 8, 50, 10, 16, 3), (2, 5, 7, 3, 5, 2), (1, 12, 33, 4, 6, 4), (2, 3, 9, 5, 7, 1)]

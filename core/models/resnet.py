@@ -3,9 +3,10 @@
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from core.models.reconstructing import Size
+from core.models.base import Shape
 
 GROUPS = 4
+RESIDUAL_SIZES = {"paper": 64, "compact": 16}
 
 
 class Block(nn.Module):
@@ -33,13 +34,12 @@ class ResidualNet(nn.Module):
     Args:
         shape: (C, H, W) of an image.
         n_classes: J, number of classes.
-        size: Its first maps are a quarter of `size.width`.
+        maps: Of the first convolution, see `RESIDUAL_SIZES`.
     """
 
-    def __init__(self, shape: tuple[int, int, int], n_classes: int, size: Size) -> None:
+    def __init__(self, shape: Shape, n_classes: int, maps: int) -> None:
         super().__init__()
         channels, height, width = shape
-        maps = size.width // 4
         self.features = nn.Sequential(
             nn.Conv2d(channels, maps, 3, stride=2, padding=1),
             Block(maps),

@@ -9,8 +9,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from core.models.base import ReconstructingNet, Shape
+from core.models.capsules import length_logit, squash
 from core.models.decoders import DeconvDecoder, JoinedDecoder
-from core.models.layers import length_logit, squash, standardise
+from core.models.layers import standardise
 
 
 @dataclass(frozen=True)

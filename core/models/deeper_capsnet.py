@@ -5,13 +5,14 @@ from math import ceil
 
 from torch import Tensor, nn
 
+from core.models.capsnet import CapsNet
 from core.models.decoders import DeconvDecoder
-from core.models.layers import standardise
-from core.models.reconstructing import PRIMARY_DIM, CapsNet, Size
+from core.models.groups import GroupSize
+from core.models.layers import PRIMARY_DIM, standardise
 
 DEEPER_SIZES = {
-    "paper": Size(width=128, types=64, decoder=partial(DeconvDecoder, maps=(16, 64, 32, 16))),
-    "compact": Size(width=32, types=8, decoder=partial(DeconvDecoder, maps=(16, 32, 16, 8))),
+    "paper": GroupSize(width=128, types=64, decoder=partial(DeconvDecoder, maps=(16, 64, 32, 16))),
+    "compact": GroupSize(width=32, types=8, decoder=partial(DeconvDecoder, maps=(16, 32, 16, 8))),
 }
 
 
@@ -60,7 +61,7 @@ class DeeperCapsNet(CapsNet):
         rajasegaran2019's public code gives a CapsNet for 32x32 images.
     """
 
-    def make_encoder(self, size: Size) -> tuple[nn.Module, int]:
+    def make_encoder(self, size: GroupSize) -> tuple[nn.Module, int]:
         """The layers between image and capsules, maps of 8 for each type; how many places the maps have."""
         channels, height, width = self.shape
         return DeeperEncoder(channels, size.width, size.types), ceil(height / 8) * ceil(width / 8)

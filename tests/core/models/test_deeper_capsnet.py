@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from core.models import build
-from core.models.deeper import DeeperCapsNet, DeeperEncoder
+from core.models.deeper_capsnet import DeeperCapsNet, DeeperEncoder
 
 MAPS = {"paper": (16, 64, 32, 16), "compact": (16, 32, 16, 8)}
 WIDTHS = {"paper": (128, 64), "compact": (32, 8)}
@@ -26,7 +26,7 @@ def expected_parameters(shape, size):
 @pytest.mark.parametrize("shape", SHAPES)
 def test_parameters_in_closed_form(shape, size):
     for name in ("capsnet_deeper", "capsnet_all"):
-        model = build(name, shape, size=size)
+        model = build(name, shape, 10, size=size)
         assert sum(p.numel() for p in model.parameters()) == expected_parameters(shape, size)
 
 
@@ -35,7 +35,7 @@ def test_capsnet_all_decodes_every_capsule_and_the_conditional_one_the_chosen_al
     label = torch.tensor([3, 7])
     reached = {}
     for name in ("capsnet_deeper", "capsnet_all"):
-        model = build(name, (3, 32, 32)).eval()
+        model = build(name, (3, 32, 32), 10).eval()
         (gradient,) = torch.autograd.grad(model.decode(poses, label).square().sum(), poses)
         reached[name] = gradient.abs().sum(2) > 0
     assert reached["capsnet_all"].all()
@@ -44,7 +44,9 @@ def test_capsnet_all_decodes_every_capsule_and_the_conditional_one_the_chosen_al
 
 def test_the_two_share_everything_but_the_mask():
     x = torch.rand(3, 3, 32, 32, generator=torch.Generator().manual_seed(0))
-    masked, whole = (build(name, x.shape[1:], seed=2).eval() for name in ("capsnet_deeper", "capsnet_all"))
+    masked, whole = (
+        build(name, x.shape[1:], 10, seed=2).eval() for name in ("capsnet_deeper", "capsnet_all")
+    )
     assert torch.equal(masked(x), whole(x))
     assert not torch.equal(masked.reconstruct(x), whole.reconstruct(x))
 
@@ -53,14 +55,14 @@ def test_the_two_share_everything_but_the_mask():
 def test_primary_capsules_start_neither_vanished_nor_saturated(shape):
     x = torch.rand(8, *shape, generator=torch.Generator().manual_seed(0))
     for size in WIDTHS:
-        model = build("capsnet_deeper", shape, size=size)
+        model = build("capsnet_deeper", shape, 10, size=size)
         assert isinstance(model, DeeperCapsNet)
         lengths = model.primary(x).norm(dim=2)
         assert 0.2 < lengths.mean() < 0.8
 
 
 def test_a_primary_capsule_is_one_types_eight_maps_at_one_place():
-    model = build("capsnet_deeper", (3, 32, 32)).eval()
+    model = build("capsnet_deeper", (3, 32, 32), 10).eval()
     assert isinstance(model, DeeperCapsNet)
     assert isinstance(model.encoder, DeeperEncoder)
     x = torch.rand(1, 3, 32, 32)

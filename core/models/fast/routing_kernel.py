@@ -28,7 +28,7 @@ def compiled(function: Callable[..., T]) -> Callable[..., T]:
 
 ZERO, HALF, ONE = np.float32(0), np.float32(0.5), np.float32(1)
 EPS = np.float32(1e-8)
-"""That of `layers.squash`."""
+"""That of `capsules.squash`."""
 CACHE = 1 << 20
 """Bytes of votes at a time: images share a reading of the weights as long as their votes fit."""
 
@@ -256,7 +256,7 @@ def add(total: Array, what: Array) -> None:
 
 @compiled
 def squash(s: Array, v: Array) -> None:
-    """`layers.squash` of each row."""
+    """`capsules.squash` of each row."""
     for j in range(len(s)):
         squared = ZERO
         for d in range(s.shape[1]):

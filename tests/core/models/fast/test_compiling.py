@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from core.models import build, compiling
+from core.models import build
+from core.models.fast import compiling
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[4]
 
 
 def in_a_fresh_process(code: str, cache: Path) -> str:
@@ -33,15 +34,16 @@ def test_it_is_compiled_elsewhere_once_and_read_from_disk_after_that(tmp_path: P
         started = []
         popen = subprocess.Popen
         subprocess.Popen = lambda *a, **k: started.append(a) or popen(*a, **k)
-        from core.models import build, compiling
+        from core.models import build
+        from core.models.fast import compiling
         import torch
-        model, x = build("capsnet", (1, 28, 28)).eval(), torch.rand(2, 1, 28, 28, requires_grad=True)
+        model, x = build("capsnet", (1, 28, 28), 10).eval(), torch.rand(2, 1, 28, 28, requires_grad=True)
         compiling.prepare_in_background()
         compiling.prepare_in_background()
         waiting = not compiling.at_hand()
         gradient = torch.autograd.grad(model(x).sum(), x)[0]  # without it
         compiling._preparing.join()
-        from core.models import routing_kernel
+        from core.models.fast import routing_kernel
         again = torch.autograd.grad(model(x).sum(), x)[0]
         assert torch.allclose(gradient, again, atol=1e-4), (gradient - again).abs().max()
         hits = sum(routing_kernel.route_images.stats.cache_hits.values())
@@ -71,9 +73,9 @@ def test_where_no_process_can_be_started_it_is_compiled_here(monkeypatch: pytest
     assert used == [True]
 
 
-def test_networks_are_built_without_numba() -> None:
-    code = "import sys, core.models; print('numba' in sys.modules, 'altair' in sys.modules)"
+def test_networks_and_their_colours_are_there_without_numba_and_altair() -> None:
+    code = "import sys, core.figures.colours; print('numba' in sys.modules, 'altair' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["False", "False"]
-    model = build("capsnet", (1, 28, 28)).eval()
+    model = build("capsnet", (1, 28, 28), 10).eval()
     assert model(torch.rand(1, 1, 28, 28)).shape == (1, 10)

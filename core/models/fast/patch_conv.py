@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from core.models.derived import Derived
+from core.models.fast.derived import Derived
 
 
 class PatchProduct(torch.autograd.Function):
