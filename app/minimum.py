@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from app.results import Cached, load_artifact
-from core.attacks import ATTACK_TITLES
+from core.attacks import title_of
 from core.figures.norms import Lengths
 from core.figures.transfer import Transfer
 from core.kept import kept_rows
@@ -19,7 +19,7 @@ from precompute.store import Bundle
 PAPER = "michels2019"
 ATTACKS = ("cw", "boundary", "deepfool")
 UNIVERSAL = "universal"
-NAMES = {**{name: ATTACK_TITLES[name] for name in ATTACKS}, UNIVERSAL: "Universal"}
+NAMES = {**{name: title_of(name) for name in ATTACKS}, UNIVERSAL: "Universal"}
 """Titles of attacks."""
 NORMS = {"l2": "ℓ₂", "linf": "ℓ∞"}
 

@@ -29,7 +29,8 @@ def examine(params: dict[str, Any], inputs: dict[str, Artifact], job: Job) -> Ou
         **params["fields"],
         n_classes=len(dataset.spec.classes),
         beta=beta,
-        detector=ReconstructionDetector(model, facts["threshold"]),
+        detector=ReconstructionDetector(model),
+        threshold=facts["threshold"],
         clean=Clean(*(inputs["clean"].tensors[name] for name in names)),
         others={
             name: load_model({**params, "model": name}, inputs[f"other-{name}"]) for name in params["others"]

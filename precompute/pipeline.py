@@ -3,6 +3,7 @@
 from typing import Any
 
 from core import data
+from core.attacks import ATTACKS
 from core.data.corruptions import CORRUPTIONS
 from precompute.declare import step
 from precompute.graph import Step
@@ -31,12 +32,10 @@ WHOLE = "matrix-whole"
 
 def attack_fields(dataset: str, attack: str, profile: Profile) -> dict[str, Any]:
     """Epsilon, step size and iterations of an attack on a data set. Source: qin2020, appendix C."""
-    spec = data.spec(dataset)
     if attack == "cw":
         return dict(profile.cw)
-    if attack.endswith("fgsm"):
-        return {"epsilon": spec.epsilon, "step_size": spec.fgsm_step}
-    return {"epsilon": spec.epsilon, "step_size": spec.step_size, "steps": profile.steps or spec.steps}
+    usual = ATTACKS[attack].defaults(data.spec(dataset))
+    return {**usual, "steps": profile.steps} if profile.steps and "steps" in usual else usual
 
 
 def model_steps(dataset: str, model: str, profile: Profile, digests: dict[str, str]) -> list[Step]:

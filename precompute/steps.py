@@ -8,11 +8,11 @@ import torch
 from torch import Tensor
 
 from core import data
-from core.attacks import ATTACKS, Attack, Boundary, Progress, predict, starting_points
+from core.attacks import ATTACKS, Attack, Progress, predict, starting_points
 from core.data.corruptions import corrupt
-from core.detectors import ReconstructionDetector
+from core.detectors import Detector, ReconstructionDetector
 from core.images import LEVELS, from_uint8, to_uint8
-from core.metrics import rate, succeeded, success_rate, undetected_rate
+from core.metrics import rate, succeeded, success_rate, threshold_at, undetected_rate
 from core.models import ReconstructingNet, build
 from core.models.packing import pack
 from core.runtime import configure, describe, device, dtype_name, network_precision
@@ -82,7 +82,7 @@ def clean(params: dict[str, Any], inputs: dict[str, Artifact], job: Job) -> Outc
     job.progress(2, 3, "distances by class")
     if model.conditional:
         tensors["test_class_distance"] = detector.class_scores(test[: params.get("by_class")]).cpu()
-    threshold = detector.calibrate(tensors["validation_distance"], FPR)
+    threshold = threshold_at(tensors["validation_distance"], FPR)
     wrong = rate(prediction != dataset.test.labels)
     facts = {"threshold": threshold, "fpr": FPR, "error_rate": wrong.value, "errors": wrong.k, "n": wrong.n}
     return Outcome(tensors, facts=facts)
@@ -169,7 +169,7 @@ def attack_shard(
     attack: Attack,
     model: ReconstructingNet,
     seen: ReconstructingNet,
-    detector: ReconstructionDetector,
+    detector: Detector,
     rows: Rows,
     dataset: data.Dataset,
     job: Job,
@@ -177,7 +177,7 @@ def attack_shard(
     place: tuple[int, int],
     span: tuple[int, int],
 ) -> dict[str, Tensor]:
-    """One shard of `attack_rows`; the attack sees the model `seen`."""
+    """One shard of `attack_rows`; the attack sees the model `seen`, and a detector that watches that one."""
 
     def on_step(progress: Progress) -> None:
         within = (place[0] + progress.step / progress.total) / place[1]
@@ -187,12 +187,19 @@ def attack_shard(
     images = dataset.test.images[rows.index]
     x = dataset.test.x(rows.index).to(where)
     target = None if rows.target is None else rows.target.to(where)
-    if isinstance(attack, Boundary) and rows.target is not None and attack.starts is None:
+    if "starts" in attack.needs and rows.target is not None:
         known = dataset.validation
         starts = starting_points(known.images, known.labels, rows.target, rows.index)
         attack = replace(attack, starts=from_uint8(starts).to(where))
     result = attack(
-        seen, x, rows.label.to(where), target=target, index=rows.index, seed=seed, on_step=on_step
+        seen,
+        x,
+        rows.label.to(where),
+        detector=ReconstructionDetector(seen),
+        target=target,
+        index=rows.index,
+        seed=seed,
+        on_step=on_step,
     )
     bound = attack.bound(x)
     if bound is None:
@@ -207,7 +214,7 @@ def attack_shard(
     }
     if bound is None:
         found["size"] = result.distance.cpu()
-    if isinstance(attack, Boundary):
+    if attack.unit == "answers":
         found["queries"] = result.queries
     return found
 
