@@ -155,7 +155,7 @@ class GradientAttack(Attack):
     def stages(self, model: Classifier, problem: Problem, precision: torch.dtype) -> list[list[Pull]]:
         """The steps of one iteration, in order, each with what pulls at once."""
         terms = [(per_example(weight, problem.x), loss) for weight, loss in self.terms()]
-        size = len(self.memory(problem.x[:1]))
+        size = len(self.memory(problem.x))
 
         def pull(number: int, weight: Tensor, loss: Callable[[Tensor], Tensor]) -> Pull:
             def gradient(point: Tensor) -> Tensor:
