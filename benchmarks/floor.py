@@ -12,8 +12,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks import plain
 from benchmarks.measure import seconds
-from core.attacks.base import Problem
 from core.attacks.gradient import classification, evasion
+from core.attacks.problem import Problem
 from core.detectors import ReconstructionDetector
 from core.models import build
 from core.runtime import computing_in, device, dtype_name, network_precision

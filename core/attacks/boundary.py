@@ -15,7 +15,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from core.attacks.base import Attack, AttackState, Need, Problem, Unit, knob
+from core.attacks.base import Attack, AttackState, Need, Unit, knob
+from core.attacks.problem import Problem
 from core.geometry import TINY, norms, per_example
 from core.objectives import Classifier
 from core.replay import Replay

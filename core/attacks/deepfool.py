@@ -12,8 +12,9 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from core.attacks.base import Attack, AttackState, Problem, knob
+from core.attacks.base import Attack, AttackState, knob
 from core.attacks.minimum_norm import CLEARANCE, shortfall
+from core.attacks.problem import Problem
 from core.geometry import TINY, Norm, norms, per_example
 from core.objectives import Classifier
 from core.replay import Replay

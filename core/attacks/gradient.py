@@ -18,7 +18,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from core.attacks.base import Attack, AttackState, Need, Problem, Usual, knob
+from core.attacks.base import Attack, AttackState, Need, knob
+from core.attacks.problem import Problem, Usual
 from core.geometry import TINY, Norm, norms, per_example, project, random_in_ball, steepest
 from core.objectives import Classifier, Evadable
 from core.replay import Replay

@@ -17,7 +17,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from core.attacks.base import Attack, AttackState, Draft, Problem, Progress, knob
+from core.attacks.base import Attack, AttackState, Draft, Progress, knob
+from core.attacks.problem import Problem
 from core.geometry import norms, per_example
 from core.objectives import Classifier
 from core.replay import Replay

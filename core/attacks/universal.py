@@ -15,7 +15,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from core.attacks.base import OnStep, Progress, check_labels, knob
+from core.attacks.base import OnStep, Progress, knob
+from core.attacks.problem import check_labels
 from core.geometry import NORMS, TINY, Norm, norms, steepest
 from core.images import check_images
 from core.objectives import Classifier

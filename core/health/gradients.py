@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from core.attacks import predict
-from core.attacks.base import Problem
 from core.attacks.gradient import Loss, classification, evasion
+from core.attacks.problem import Problem
 from core.geometry import norms, per_example, random_in_ball
 from core.health.bench import Bench
 from core.health.check import (

@@ -7,6 +7,8 @@ from core.attacks import ReconstructivePGD
 from core.detectors import DETECTORS, Detector, MinimumPValue, PCADetector, ReconstructionDetector
 from core.metrics import rate, threshold_at
 from core.models.packing import pack, unpack
+from core.replay import OnTheDevice
+from core.runtime import untouched
 
 
 class Smoothed(ReconstructionDetector):
@@ -101,6 +103,12 @@ def test_the_evasion_loss_agrees_with_finite_differences(watching, test):
         rise = watching.evasion_loss(x + step * direction) - watching.evasion_loss(x - step * direction)
     expected = (gradient * direction).flatten(1).sum(1)
     assert torch.allclose(rise / (2 * step), expected, rtol=1e-3, atol=1e-5)
+
+
+def test_an_attack_on_it_can_be_recorded(watching, test):
+    x = test.x().requires_grad_()
+    with OnTheDevice(), untouched(*watching.networks()):
+        torch.autograd.grad(watching.evasion_loss(x, test.labels).sum(), x)
 
 
 def test_what_it_learnt_is_packed_and_comes_back(watching, kind, tiny, test):
