@@ -9,7 +9,7 @@ from threading import Lock
 import torch
 from torch import Tensor, nn
 
-from core.attacks import Attack, AttackState, Boundary
+from core.attacks import Attack, AttackState
 from core.detectors import ReconstructionDetector
 from core.runtime import at_most, worthwhile_threads
 
@@ -105,19 +105,20 @@ class Run:
 
         Args:
             x: The image (1, C, H, W), on the model's device.
-            starts: For the boundary attack, where to start for each target, (B, C, H, W).
+            starts: For an attack that needs them, where to start for each target, (B, C, H, W).
         """
         count = len(request.targets)
         target = None
         if request.targets[0] is not None:
             target = torch.tensor(request.targets, device=x.device)
         attack = request.attack
-        if isinstance(attack, Boundary) and starts is not None:
+        if starts is not None:
             attack = replace(attack, starts=starts)
         path = attack.iterate(
             model,
             x.expand(count, -1, -1, -1).contiguous(),
             torch.full((count,), request.label, device=x.device),
+            detector=ReconstructionDetector(model),  # pyright: ignore[reportArgumentType]
             target=target,
             index=torch.full((count,), request.image),
             seed=request.seed,

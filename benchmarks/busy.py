@@ -17,6 +17,7 @@ import torch
 
 from benchmarks.speed import EPSILON, SIZE, batch, network
 from core.attacks import ReconstructivePGD
+from core.detectors import ReconstructionDetector
 from core.runtime import at_most, configure
 
 WORKS = (
@@ -44,10 +45,11 @@ def measure(images: int, steps: int, repeats: int) -> tuple[list[float], list[fl
     """Seconds of the attack as it is, and in one thread, in turns."""
     model, (x, y) = network("capsnet", "compact"), batch(images)
     attack = ReconstructivePGD(epsilon=EPSILON, step_size=SIZE, steps=steps)
+    detector = ReconstructionDetector(model)  # pyright: ignore[reportArgumentType]
 
     def run() -> float:
         began = time.perf_counter()
-        attack(model, x, y, target=(y + 1) % 10)
+        attack(model, x, y, detector=detector, target=(y + 1) % 10)
         return time.perf_counter() - began
 
     run()

@@ -12,8 +12,9 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks import plain
 from benchmarks.measure import seconds
-from core.attacks.base import Problem
-from core.attacks.gradient import classification, reconstruction
+from core.attacks.gradient import classification, evasion
+from core.attacks.problem import Problem
+from core.detectors import ReconstructionDetector
 from core.models import build
 from core.runtime import computing_in, device, dtype_name, network_precision
 from core.training import Recipe, losses
@@ -58,13 +59,14 @@ def images(count: int) -> tuple[Tensor, Tensor]:
 def step(model: Any, count: int, precision: torch.dtype) -> Callable[[], object]:
     """Both gradients of one R-PGD iteration on some images."""
     x, y = images(count)
-    problem = Problem.check(x, y, (y + 1) % 10, None)
+    detector = ReconstructionDetector(model)
+    problem = Problem.check(x, y, (y + 1) % 10, None, detector)
 
     def call() -> None:
-        for loss in (classification, reconstruction):
+        for loss in (classification, evasion):
             point = x.detach().requires_grad_() * 1  # no leaf: those cannot be counted through
             with computing_in(precision, x.device):
-                value = loss(model, point, problem).sum()
+                value = loss(model, detector, point, problem).sum()
             torch.autograd.grad(value, point)
 
     return call

@@ -14,7 +14,7 @@ from benchmarks.speed import SIZE, Scale
 from core import data
 from core.attacks import PGD, GradientAttack, ReconstructivePGD, predict
 from core.detectors import ReconstructionDetector
-from core.metrics import Rate, succeeded, undetected_rate
+from core.metrics import Rate, succeeded, threshold_at, undetected_rate
 from core.metrics import rate as share
 from core.models import build
 from core.models.fast import frequency_conv
@@ -54,7 +54,7 @@ def rates(scale: Scale, dataset: str) -> Iterator[Row]:
     model = network(dataset).requires_grad_(False)
     held = data.load(dataset)
     detector = ReconstructionDetector(model)
-    threshold = detector.calibrate(detector.score(held.validation.x().to(device())).cpu(), FPR)
+    threshold = threshold_at(detector.score(held.validation.x().to(device())).cpu(), FPR)
     index = torch.arange(scale.quality) % len(held.test)
     x, y = held.test.x(index).to(device()), held.test.labels[index].to(device())
     generator = torch.Generator().manual_seed(0)
@@ -64,7 +64,7 @@ def rates(scale: Scale, dataset: str) -> Iterator[Row]:
 
     def fast(attack: GradientAttack) -> Tensor:
         key = torch.arange(len(x))  # an image that comes twice starts from two points
-        return attack(model, x, y, target=target, index=key, batch_size=BATCH).x_adv
+        return attack(model, x, y, detector=detector, target=target, index=key, batch_size=BATCH).x_adv
 
     def slow(loop: Any, *more: float) -> Tensor:
         parts = zip(x.split(BATCH), target.split(BATCH), strict=True)

@@ -13,6 +13,7 @@ from benchmarks import peers, plain
 from benchmarks.measure import Row, peak_bytes, race, seconds, tidy
 from core.attacks import PGD, ReconstructivePGD
 from core.data import Split
+from core.detectors import ReconstructionDetector
 from core.models import build, title_of
 from core.models.routing import Routing
 from core.runtime import device
@@ -116,7 +117,7 @@ def reconstructive(scale: Scale) -> Iterator[Row]:
     theirs = partial(plain.reconstructive_pgd, plainly, x, target, EPSILON, 0.5, SIZE, scale.steps)
     work = f"R-PGD, two stages, CapsNet {scale.size}, batch {scale.batch}"
     peer = {"plain loop, float32": (theirs, ">= 3")}
-    ours = partial(attack, model, x, y, target=target)
+    ours = partial(attack, model, x, y, detector=ReconstructionDetector(model), target=target)
     yield from race(work, "image steps/s", scale.batch * scale.steps, ours, peer, scale.repeats)
 
 
@@ -138,7 +139,7 @@ def live(scale: Scale) -> Iterator[Row]:
         for one in target.split(1):
             plain.reconstructive_pgd(plainly, x, one, EPSILON, 0.5, SIZE, scale.live_steps)
 
-    ours = partial(attack, model, nine, y.expand(9), target=target)
+    ours = partial(attack, model, nine, y.expand(9), detector=ReconstructionDetector(model), target=target)
     work = f"one image, all 9 targets, R-PGD-{scale.live_steps}, CapsNet compact"
     peers = {
         f"nine plain runs, {name}": (partial(singly, net), ">= 8") for name, net in plain_networks().items()
@@ -162,7 +163,8 @@ def sweep(scale: Scale) -> Iterator[Row]:
         for epsilon, beta in cells:
             plain.reconstructive_pgd(plainly, x, target, epsilon, beta, SIZE, scale.sweep_steps)
 
-    ours = partial(attack, model, *many, target=target.repeat(len(cells)))
+    detector = ReconstructionDetector(model)
+    ours = partial(attack, model, *many, detector=detector, target=target.repeat(len(cells)))
     work = f"{scale.sweep[0]} epsilons x {scale.sweep[1]} betas, 8 images, R-PGD, CapsNet compact"
     peers = {
         f"plain loop per cell, {name}": (partial(serially, net), ">= 4")

@@ -3,7 +3,7 @@
 from typing import Protocol
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 
@@ -21,6 +21,34 @@ class Reconstructor(Classifier, Protocol):
     def reconstruct(self, x: Tensor, label: Tensor | None = None) -> Tensor:
         """Images (B, C, H, W) from the group of `label` (B,), or of the winning class."""
         ...
+
+
+class Evadable(Protocol):
+    """What an attack needs of a detector: something to lower, and the networks that it computes with."""
+
+    def evasion_loss(self, x: Tensor, label: Tensor | None = None) -> Tensor:
+        """What an attacker lowers to go unseen, (B,), differentiable in the images x (B, C, H, W).
+
+        Args:
+            label: The class aimed at, (B,); None where any will do.
+        """
+        ...
+
+    def networks(self) -> tuple[nn.Module, ...]:
+        """All networks that take part, to be held in evaluation mode meanwhile."""
+        ...
+
+
+class Examples(Protocol):
+    """Images with their labels, as `core.data.Split` holds them."""
+
+    labels: Tensor
+
+    def x(self, index: Tensor | None = None, /) -> Tensor:
+        """Images (B, C, H, W), float32 in [0, 1]: those rows, or all."""
+        ...
+
+    def __len__(self) -> int: ...
 
 
 def l2_distance(a: Tensor, b: Tensor) -> Tensor:

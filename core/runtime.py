@@ -1,4 +1,4 @@
-"""Where computation runs, and the processor settings that every process wants."""
+"""Where and how networks compute: device, threads, precision, and the mode they are in meanwhile."""
 
 import ctypes
 import platform
@@ -82,6 +82,29 @@ def at_most(threads: int) -> Generator[None]:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+@contextmanager
+def untouched(*models: object) -> Generator[None]:
+    """Evaluation mode and frozen parameters inside; every module and parameter as it was afterwards.
+
+    Args:
+        models: Those that are no `nn.Module` have nothing to be kept.
+    """
+    networks = [model for model in models if isinstance(model, nn.Module)]
+    training = [module for network in networks for module in network.modules() if module.training]
+    needed = [weights for network in networks for weights in network.parameters() if weights.requires_grad]
+    try:
+        for module in training:
+            module.training = False
+        for parameter in needed:
+            parameter.requires_grad_(False)
+        yield
+    finally:
+        for module in training:
+            module.training = True
+        for parameter in needed:
+            parameter.requires_grad_(True)
 
 
 def computing_in(precision: torch.dtype, where: torch.device) -> AbstractContextManager[object]:

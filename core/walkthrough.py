@@ -28,12 +28,13 @@ def walkthrough(model: ReconstructingNet, test: Split, plan: Mapping[str, Any]) 
     index = torch.full((len(plan["betas"]),), plan["index"])
     x, y = test.x(index).to(where), test.labels[index].to(where)
     attack = ATTACKS[plan["attack"]](**plan["fields"] | {"beta": torch.tensor(plan["betas"])})
-    result = attack(model, x, y, target=plan["target"], index=index, seed=plan["seed"])
+    detector = ReconstructionDetector(model)
+    result = attack(model, x, y, detector=detector, target=plan["target"], index=index, seed=plan["seed"])
     images = torch.cat([test.images[index[:1]], to_uint8(result.x_adv.cpu())])
     seen = from_uint8(images).to(where)
     return {
         "image": images,
         "reconstruction": to_uint8(model.reconstruct(seen).cpu()),
         "prediction": predict(model, seen).cpu(),
-        "distance": ReconstructionDetector(model).score(seen).cpu(),
+        "distance": detector.score(seen).cpu(),
     }

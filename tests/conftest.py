@@ -4,6 +4,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from core.detectors import ReconstructionDetector
+
 
 class Linear(nn.Module):
     """Two classes with the margin w.x + b: everything about it is known in closed form."""
@@ -59,6 +61,12 @@ def linear() -> Linear:
 @pytest.fixture
 def tiny() -> TinyReconstructor:
     return TinyReconstructor().eval()
+
+
+@pytest.fixture
+def detector(tiny: TinyReconstructor) -> ReconstructionDetector:
+    """What watches `tiny`."""
+    return ReconstructionDetector(tiny)
 
 
 @pytest.fixture

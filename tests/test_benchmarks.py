@@ -13,6 +13,7 @@ import torch
 from benchmarks import plain
 from benchmarks.measure import Row, peak_bytes, race
 from core.attacks import BIM, AveragedUniversal, ReconstructiveBIM
+from core.detectors import ReconstructionDetector
 from core.models import build
 from core.models.routing import Routing
 
@@ -80,7 +81,7 @@ def test_the_plain_loops_are_the_attacks(tiny, images, labels, monkeypatch):
     ours = BIM(epsilon=0.1, step_size=0.02, steps=6)(tiny, images, labels, target=target).x_adv
     assert torch.allclose(plain.pgd(tiny, images, target, 0.1, 0.02, 6), ours, atol=1e-6)
     ours = ReconstructiveBIM(epsilon=0.1, step_size=0.02, steps=6, beta=0.3)(
-        tiny, images, labels, target=target
+        tiny, images, labels, detector=ReconstructionDetector(tiny), target=target
     ).x_adv
     assert torch.allclose(plain.reconstructive_pgd(tiny, images, target, 0.1, 0.3, 0.02, 6), ours, atol=1e-6)
 

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from app import state
 from app.ui.verdict import Outcome, Verdict
-from core.attacks import ATTACK_TITLES, MINIMUM_NORM
+from core.attacks import ATTACKS, attack_title
 from core.data import Dataset
 from core.health import Check, checks_of
 from core.images import LEVELS, from_uint8, to_uint8
@@ -68,9 +68,7 @@ def epsilon_words(epsilon: float) -> str:
 def attack_words(facts: Mapping[str, Any], *, targeted: bool, with_beta: bool = True) -> str:
     """An attack in a few words: "targeted R-PGD, ε = 0.3, 200 steps of 0.01, β = 0.5"."""
     fields = facts.get("fields", {})
-    words = [
-        f"{'targeted' if targeted else 'untargeted'} {ATTACK_TITLES.get(facts['attack'], facts['attack'])}"
-    ]
+    words = [f"{'targeted' if targeted else 'untargeted'} {attack_title(facts['attack'])}"]
     if "epsilon" in fields:
         words.append(f"ε = {epsilon_words(fields['epsilon'])}")
     if "searches" in fields:
@@ -113,12 +111,13 @@ def sweep(bundle: Bundle, model: str, targeted: bool) -> Sweep:
 
 def attack_names(bundle: Bundle, models: Sequence[str]) -> list[str]:
     """Names of the attacks that every one of the models was put through: "r-pgd-targeted"."""
-    bounded = [name for name in reversed(ATTACK_TITLES) if name not in MINIMUM_NORM]
+    bounded = [name for name in reversed(ATTACKS) if not ATTACKS[name].minimises]
+    minimising = [name for name in ATTACKS if ATTACKS[name].minimises]
     return [
         f"{attack}-{mode}"
         for mode in ("targeted", "untargeted")
         # The strongest with a bound first; what has none, last.
-        for attack in (*bounded, *MINIMUM_NORM)
+        for attack in (*bounded, *minimising)
         if all(f"{model}/attack/{attack}-{mode}" in bundle for model in models)
     ]
 

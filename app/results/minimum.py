@@ -8,7 +8,7 @@ from torch import Tensor
 
 from app.results import MICHELS2019
 from app.results.attacks import Cached, load_artifact
-from core.attacks import ATTACK_TITLES
+from core.attacks import attack_title
 from core.figures.norms import Lengths
 from core.figures.transfer import Transfer
 from core.metrics import Rate, rate, succeeded
@@ -19,7 +19,7 @@ from precompute.store import Bundle
 
 ATTACKS = ("cw", "boundary", "deepfool")
 UNIVERSAL = "universal"
-NAMES = {**{name: ATTACK_TITLES[name] for name in ATTACKS}, UNIVERSAL: "Universal"}
+NAMES = {**{name: attack_title(name) for name in ATTACKS}, UNIVERSAL: "Universal"}
 """Titles of attacks."""
 NORMS = {"l2": "ℓ₂", "linf": "ℓ∞"}
 

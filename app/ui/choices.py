@@ -9,7 +9,7 @@ import streamlit as st
 from app import state, url
 from app.ui.controls import attack_controls, follow_default
 from app.ui.scene import ANY
-from core.attacks import ATTACK_TITLES, ATTACKS, MINIMUM_NORM, Attack
+from core.attacks import ATTACKS, Attack
 from core.data import DatasetSpec
 from core.models import MODELS, title_of
 from precompute.steps.records import Sweep
@@ -22,6 +22,7 @@ MORE = (
 )
 
 LIVE: dict[str, dict[str, Any]] = {
+    **{name: {} for name in ("fgsm", "bim", "pgd", "r-fgsm", "r-bim", "r-pgd")},
     # Within a few percent of its authors' settings, over while one watches, and with a first c that leads to
     # a success at once, because before the first there is nothing to see.
     "cw": {"steps": 100, "searches": 5, "initial_c": 10.0},
@@ -29,7 +30,7 @@ LIVE: dict[str, dict[str, Any]] = {
     "deepfool": {"steps": 100, "max_step": 0.05},
     "boundary": {"steps": 2000},
 }
-"""Settings that are quick enough to watch, of the attacks without a bound."""
+"""Attacks on offer, and where those of their papers take too long the settings that can be watched."""
 ANY_CLASS = "Any"
 
 
@@ -62,33 +63,27 @@ def rebuilding_words(models: Sequence[str]) -> str:
 
 def choose_attack(spec: DatasetSpec, found: Bundle, model: str) -> tuple[Attack, int]:
     """An attack and its seed; settings start from what its paper used on the data set."""
-    url.check_choice("attack", list(ATTACK_TITLES.values()), "Attack")
+    url.check_choice("attack", [ATTACKS[name].title for name in LIVE], "Attack")
     name = st.segmented_control(
         "Attack",
-        list(ATTACKS),
+        list(LIVE),
         default="r-pgd",
         required=True,
-        format_func=ATTACK_TITLES.__getitem__,
+        format_func=lambda name: ATTACKS[name].title,
         key="attack",
         bind="query-params",
         help="All fool the network. Those with R- also keep the reconstruction close, to fool the detector. "
         "CW-L2, DeepFool and Boundary have no epsilon: they look for the smallest change. Boundary needs no "
         "gradients: it asks for answers alone.",
     )
-    one_step = name.endswith("fgsm")
-    defaults: dict[str, Any] = {
-        "epsilon": spec.epsilon,
-        "step_size": spec.fgsm_step if one_step else spec.step_size,
-        "steps": 1 if one_step else spec.steps,
-    }
-    defaults |= LIVE.get(name, {})
-    if beta := best_beta(found, model, one_step):
-        defaults["beta"] = beta
     kind = ATTACKS[name]
+    defaults = {**kind.defaults(spec), **LIVE[name]}
+    if beta := best_beta(found, model, kind.one_step):
+        defaults["beta"] = beta
     chosen = attack_controls(kind, defaults, MAIN)
     with st.expander("More settings", icon=":material/tune:"):
         # Of the others epsilon has one meaning on all pages, that of linf.
-        chosen |= attack_controls(kind, defaults, (*MORE, "norm") if name in MINIMUM_NORM else MORE)
+        chosen |= attack_controls(kind, defaults, (*MORE, "norm") if kind.minimises else MORE)
         seed = choose_seed()
     known = {f.name for f in fields(kind)}
     return kind(**{key: value for key, value in (defaults | chosen).items() if key in known}), seed

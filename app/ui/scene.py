@@ -8,7 +8,6 @@ from app.live import Frame, Run
 from app.ui import pictures
 from app.ui.images import perturbation_png, png
 from app.ui.verdict import Outcome, Verdict
-from core.attacks import Boundary
 from core.figures.logits import Answer, answer_table
 from core.figures.path import PathPoint
 from core.models import spec
@@ -86,7 +85,7 @@ class Scene:
         if frame.queries is None:
             return f"Smallest change: {found}."
         asked = int(frame.queries[row])
-        if isinstance(run.request.attack, Boundary):
+        if run.request.attack.unit == "answers":
             return f"**{asked:,}** answers asked for. Smallest change: {found}."
         return f"**{asked:,}** gradients taken. Smallest change: {found}."
 

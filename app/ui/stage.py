@@ -8,7 +8,6 @@ from app.live import Frame, Request, Run
 from app.ui.columns import columns
 from app.ui.saving import offer_chart
 from app.ui.scene import Scene
-from core.attacks import Boundary
 from core.figures.logits import answer_bars
 from core.figures.path import length_chart, path_chart
 from core.figures.style import Record
@@ -35,7 +34,7 @@ class Stage:
         right.markdown("###### How far the image is from its reconstruction")
         self.places = {"answers": left.empty(), "path": right.empty()}
         self.savers = {"answers": left.container(), "path": right.container()}
-        asks = isinstance(request.attack, Boundary)
+        asks = request.attack.unit == "answers"
         self.unit, self.units = ("Query", "queries") if asks else ("Iteration", "iterations")
         self.effort = None
         if request.attack.bound(torch.zeros(1, 1, 1, 1)) is None:

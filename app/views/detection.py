@@ -10,7 +10,7 @@ from app.ui import health, notices
 from app.ui.charts import offer_csv, show_chart, trusted
 from app.ui.page import Opened, open_page
 from app.ui.status import status_line
-from core.attacks import ATTACK_TITLES
+from core.attacks import ATTACKS
 from core.figures.colours import CLEAN_COLOUR, GREY, OUTCOME_COLOURS
 from core.figures.curves import BetaPoint, beta_chart, beta_table, fpr_chart, fpr_table
 from core.figures.distances import (
@@ -41,7 +41,7 @@ TARGETED, UNTARGETED = "Targeted", "Untargeted"
 def attack_title(name: str) -> str:
     """ "r-pgd-targeted" as people read it."""
     attack, _, mode = name.rpartition("-")
-    return f"{ATTACK_TITLES[attack]}, {mode}"
+    return f"{ATTACKS[attack].title}, {mode}"
 
 
 def choose_attack(page: Opened) -> str:

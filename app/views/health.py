@@ -11,7 +11,7 @@ from app.ui import notices
 from app.ui.charts import offer_csv
 from app.ui.health import MARKS
 from app.ui.status import status_line
-from core.attacks import ATTACK_TITLES
+from core.attacks import attack_title
 from core.figures.style import Record
 from core.health import EXPLANATIONS, FAILED, Check, Number
 from core.models import MODELS, title_of
@@ -115,7 +115,7 @@ def touched_words(check: Check) -> str:
     found: dict[str, list[str]] = {}
     for touch in check.touches:
         metric, _, attack = touch.partition("/")
-        found.setdefault(metric.replace("_", " "), []).append(ATTACK_TITLES.get(attack, attack))
+        found.setdefault(metric.replace("_", " "), []).append(attack_title(attack))
     parts = [
         metric if "" in attacks else f"{metric} of {', '.join(attacks)}" for metric, attacks in found.items()
     ]

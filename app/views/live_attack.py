@@ -19,7 +19,7 @@ from app.ui.scenarios import show_scenarios
 from app.ui.scene import Scene
 from app.ui.stage import Stage
 from app.ui.status import status_line
-from core.attacks import Boundary, starting_points
+from core.attacks import starting_points
 from core.data import Dataset
 from core.images import from_uint8
 from precompute.store import Bundle
@@ -99,8 +99,8 @@ def current_run(request: Request, found: Bundle, dataset: Dataset) -> Run:
 
 
 def starts_of(request: Request, dataset: Dataset) -> torch.Tensor | None:
-    """Where the boundary attack starts for each target: at a validation image of that class."""
-    if not isinstance(request.attack, Boundary) or request.targets[0] is None:
+    """Where an attack that needs it starts for each target: at a validation image of that class."""
+    if "starts" not in request.attack.needs or request.targets[0] is None:
         return None
     images, labels = dataset.validation.images, dataset.validation.labels
     index = torch.full((len(request.targets),), request.image)

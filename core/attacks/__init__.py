@@ -1,11 +1,12 @@
 """Attacks: frozen dataclasses of hyperparameters, called on a model, images and labels."""
 
-from core.attacks.base import Attack, AttackResult, AttackState, Progress, predict, untouched
+from core.attacks.base import Attack, AttackResult, AttackState, Progress, predict
 from core.attacks.boundary import Boundary, starting_points
 from core.attacks.deepfool import DeepFool
 from core.attacks.gradient import (
     BIM,
     FGSM,
+    MIM,
     PGD,
     GradientAttack,
     ReconstructiveBIM,
@@ -19,6 +20,7 @@ ATTACKS: dict[str, type[Attack]] = {
     "fgsm": FGSM,
     "bim": BIM,
     "pgd": PGD,
+    "mi-fgsm": MIM,
     "r-fgsm": ReconstructiveFGSM,
     "r-bim": ReconstructiveBIM,
     "r-pgd": ReconstructivePGD,
@@ -26,28 +28,21 @@ ATTACKS: dict[str, type[Attack]] = {
     "deepfool": DeepFool,
     "boundary": Boundary,
 }
-ATTACK_TITLES = {
-    "fgsm": "FGSM",
-    "bim": "BIM",
-    "pgd": "PGD",
-    "r-fgsm": "R-FGSM",
-    "r-bim": "R-BIM",
-    "r-pgd": "R-PGD",
-    "cw": "CW-L2",
-    "deepfool": "DeepFool",
-    "boundary": "Boundary",
-}
-MINIMUM_NORM = ("cw", "deepfool", "boundary")
-"""Attacks without a bound: they look for the smallest change."""
+
+
+def attack_title(name: str) -> str:
+    """The title of an attack by its name in `ATTACKS`; the name itself where it is none of them."""
+    return ATTACKS[name].title if name in ATTACKS else name
+
+
 UNIVERSAL: dict[str, type[Universal]] = {"averaged": AveragedUniversal, "bounded": BoundedUniversal}
 """Those that make one perturbation for many images; they are called otherwise, see `Universal`."""
 
 __all__ = [
     "ATTACKS",
-    "ATTACK_TITLES",
     "BIM",
     "FGSM",
-    "MINIMUM_NORM",
+    "MIM",
     "PGD",
     "UNIVERSAL",
     "Attack",
@@ -65,8 +60,8 @@ __all__ = [
     "ReconstructivePGD",
     "Universal",
     "UniversalResult",
+    "attack_title",
     "perturb",
     "predict",
     "starting_points",
-    "untouched",
 ]

@@ -1,17 +1,19 @@
 """The contract every attack holds: checked input, an untouched model, a result verified in float32."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Generator, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, fields, replace
-from typing import Any, Self
+from typing import Any, ClassVar, Literal, Self
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from core.images import check_images
-from core.objectives import Classifier
-from core.runtime import at_most, network_precision, worthwhile_threads
+from core.attacks.problem import Problem, Usual
+from core.objectives import Classifier, Evadable
+from core.runtime import at_most, network_precision, untouched, worthwhile_threads
+
+Unit = Literal["gradients", "answers"]
+Need = Literal["gradients", "detector", "starts"]
 
 # Rounding of x + delta in float32 may put a pixel this far outside the ball.
 ROUNDING = 1e-6
@@ -79,90 +81,6 @@ def knob(default: Any, label: str, help: str, **limits: Any) -> Any:
     return field(default=default, metadata={"label": label, "help": help, **limits})
 
 
-@contextmanager
-def untouched(model: Classifier) -> Generator[None]:
-    """Evaluation mode and frozen parameters inside; every module and parameter as it was afterwards."""
-    if not isinstance(model, nn.Module):
-        yield
-        return
-    training = [module for module in model.modules() if module.training]
-    needed = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    try:
-        if training:
-            model.eval()
-        for parameter in needed:
-            parameter.requires_grad_(False)
-        yield
-    finally:
-        for module in training:
-            module.training = True
-        for parameter in needed:
-            parameter.requires_grad_(True)
-
-
-def check_labels(name: str, value: int | Tensor, x: Tensor) -> Tensor:
-    """Class numbers (B,) int64 on the images' device, from a scalar or one per example."""
-    label = torch.as_tensor(value, device=x.device)
-    if label.dtype.is_floating_point or label.dtype == torch.bool:
-        raise ValueError(f"expected {name} as integers, got {label.dtype}")
-    if label.ndim == 0:
-        label = label.expand(x.shape[0])
-    if label.shape != (x.shape[0],):
-        raise ValueError(
-            f"expected one {name} for each of {x.shape[0]} images, got shape {tuple(label.shape)}"
-        )
-    if int(label.min()) < 0:
-        raise ValueError(f"expected {name} of 0 or more, got {int(label.min())}")
-    return label.long()
-
-
-@dataclass(frozen=True)
-class Problem:
-    """What is attacked: checked images, labels, targets or None, and the key of each example's randomness."""
-
-    x: Tensor
-    label: Tensor
-    target: Tensor | None
-    index: Tensor
-
-    @classmethod
-    def check(
-        cls, x: Tensor, label: int | Tensor, target: int | Tensor | None, index: Tensor | None
-    ) -> "Problem":
-        """Validate what a caller passed.
-
-        Raises: ValueError: naming what was expected and what came.
-        """
-        x = check_images(x)
-        label = check_labels("label", label, x)
-        if target is not None:
-            target = check_labels("target", target, x)
-            same = int((target == label).sum())
-            if same:
-                raise ValueError(f"expected targets that differ from the labels, got {same} equal ones")
-        keys = torch.arange(x.shape[0]) if index is None else check_labels("index", index, x).cpu()
-        return cls(x, label, target, keys)
-
-    def __getitem__(self, rows: slice | Tensor) -> "Problem":
-        target = None if self.target is None else self.target[rows]
-        index = self.index[rows.cpu() if isinstance(rows, Tensor) else rows]
-        return Problem(self.x[rows], self.label[rows], target, index)
-
-    @property
-    def targeted(self) -> bool:
-        """Whether there are targets."""
-        return self.target is not None
-
-    @property
-    def pivot(self) -> Tensor:
-        """The classes that decide: those to be reached, or else those to be left, (B,)."""
-        return self.label if self.target is None else self.target
-
-    def succeeded(self, prediction: Tensor) -> Tensor:
-        """Target hit, or label left, (B,) bool. Source: qin2020, section 4.3."""
-        return prediction != self.label if self.target is None else prediction == self.target
-
-
 @torch.no_grad()
 def predict(model: Classifier, x: Tensor, batch_size: int = 256) -> Tensor:
     """Winning classes (B,), in float32 and evaluation mode."""
@@ -197,7 +115,26 @@ class Attack(ABC):
 
     Call it to attack; `iterate` hands out the path. A subclass says how one batch moves (`path`) and how
     often at most (`iterations`), in which norm (`size`) and within which bound, if there is any (`bound`).
+
+    Attributes:
+        title: As papers write it.
+        unit: What `AttackResult.queries` counts: gradients computed, or answers asked for.
+        needs: What it cannot do without: "gradients" of the classifier; a "detector" to evade; "starts",
+            images to start from, a field that whoever runs it towards targets fills (`starting_points`).
+        minimises: Whether it looks for the smallest change, and so has no bound.
+        one_step: Whether it takes a single step.
     """
+
+    title: ClassVar[str]
+    unit: ClassVar[Unit] = "gradients"
+    needs: ClassVar[frozenset[Need]] = frozenset({"gradients"})
+    minimises: ClassVar[bool] = False
+    one_step: ClassVar[bool] = False
+
+    @classmethod
+    def defaults(cls, usual: Usual) -> dict[str, Any]:  # noqa: ARG003 - for subclasses
+        """Fields that are others on each data set; none unless a subclass says so."""
+        return {}
 
     @property
     @abstractmethod
@@ -235,6 +172,7 @@ class Attack(ABC):
         x: Tensor,
         y: int | Tensor,
         *,
+        detector: Evadable | None = None,
         target: int | Tensor | None = None,
         index: Tensor | None = None,
         seed: int = 0,
@@ -248,6 +186,8 @@ class Attack(ABC):
             model: Images (B, C, H, W) in [0, 1] to logits; left exactly as it was.
             x: Images (B, C, H, W), float32 in [0, 1].
             y: True classes, (B,).
+            detector: To be evaded by attacks that need one, and left exactly as it was; others do not look
+                at it.
             target: Class to reach, scalar or (B,); None to leave the true class.
             index: Each image's index in its data set, (B,): the key of its randomness. Default 0, 1, ...
             seed: Seed of the randomness, if there is any.
@@ -258,8 +198,7 @@ class Attack(ABC):
         Returns: AttackResult: also when stopped.
         Raises: ValueError: for anything that is not what is described here.
         """
-        problem = Problem.check(x, y, target, index)
-        self.check(problem)
+        problem = self.problem(x, y, target, index, detector)
         precision = precision or network_precision(problem.x.device)
         draft, stopped = Draft(problem.x.clone(), torch.zeros(len(x), dtype=torch.long)), False
         for progress in self.run(model, problem, draft, seed, precision, batch_size):
@@ -274,6 +213,7 @@ class Attack(ABC):
         x: Tensor,
         y: int | Tensor,
         *,
+        detector: Evadable | None = None,
         target: int | Tensor | None = None,
         index: Tensor | None = None,
         seed: int = 0,
@@ -286,11 +226,28 @@ class Attack(ABC):
         """
         if every < 1:
             raise ValueError(f"expected every as 1 or more, got {every}")
-        problem = Problem.check(x, y, target, index)
-        self.check(problem)
+        problem = self.problem(x, y, target, index, detector)
         precision = precision or network_precision(problem.x.device)
-        path = suitably(self.path(model, problem, seed, precision), model, problem.x)
+        path = suitably(self.path(model, problem, seed, precision), model, problem)
         return thinned(path, every)
+
+    def problem(
+        self,
+        x: Tensor,
+        y: int | Tensor,
+        target: int | Tensor | None,
+        index: Tensor | None,
+        detector: Evadable | None,
+    ) -> Problem:
+        """What a caller passed, checked; without a detector that this attack does not need."""
+        if "detector" in self.needs and detector is None:
+            raise ValueError(
+                f"expected a detector that {self.title} evades, got none; pass "
+                "detector=ReconstructionDetector(model) or use PGD"
+            )
+        problem = Problem.check(x, y, target, index, detector if "detector" in self.needs else None)
+        self.check(problem)
+        return problem
 
     def run(
         self,
@@ -308,8 +265,9 @@ class Attack(ABC):
             rows = slice(start, start + batch_size)
             first, last = number * self.iterations, (number + 1) * self.iterations
             done = first
-            path = self.rows(rows, count).path(model, problem[rows], seed, precision)
-            for state in suitably(path, model, problem.x[rows]):
+            part = problem[rows]
+            path = self.rows(rows, count).path(model, part, seed, precision)
+            for state in suitably(path, model, part):
                 draft.take(rows, state)
                 if state.step:
                     done = first + state.step
@@ -344,9 +302,9 @@ class Attack(ABC):
         return AttackResult(x_adv, prediction, success, distance, draft.steps, queries, stopped)
 
 
-def suitably(path: Iterator[AttackState], model: Classifier, x: Tensor) -> Iterator[AttackState]:
-    """A path from images (B, C, H, W), each of its states computed in as many threads as that is worth."""
-    threads = worthwhile_threads(model, x)
+def suitably(path: Iterator[AttackState], model: Classifier, problem: Problem) -> Iterator[AttackState]:
+    """A path, each of its states computed in as many threads as the largest network is worth."""
+    threads = max(worthwhile_threads(network, problem.x) for network in problem.watched(model))
     while True:
         with at_most(threads):
             state = next(path, None)

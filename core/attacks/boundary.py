@@ -8,16 +8,19 @@ halving the way back to the border, trying an orthogonal step (aside, at the sam
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import IntEnum
+from typing import ClassVar
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from core.attacks.base import Attack, AttackState, Problem, knob, untouched
+from core.attacks.base import Attack, AttackState, Need, Unit, knob
+from core.attacks.problem import Problem
 from core.geometry import TINY, norms, per_example
 from core.objectives import Classifier
 from core.replay import Replay
+from core.runtime import untouched
 
 Value = float | Tensor
 
@@ -64,6 +67,11 @@ class Boundary(Attack):
 
     Source: brendel2017, section 2; michels2019, section 3.2 and its code.
     """
+
+    title: ClassVar[str] = "Boundary"
+    unit: ClassVar[Unit] = "answers"
+    needs: ClassVar[frozenset[Need]] = frozenset({"starts"})
+    minimises: ClassVar[bool] = True
 
     steps: int = knob(10_000, "Queries", "Answers asked for, at most", min=10, max=10_000)
     aside: Value = knob(

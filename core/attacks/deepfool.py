@@ -7,16 +7,18 @@ gradients of all classes come from one forward pass, and only examples that are 
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from core.attacks.base import Attack, AttackState, Problem, knob, untouched
+from core.attacks.base import Attack, AttackState, knob
 from core.attacks.minimum_norm import CLEARANCE, shortfall
+from core.attacks.problem import Problem
 from core.geometry import TINY, Norm, norms, per_example
 from core.objectives import Classifier
 from core.replay import Replay
-from core.runtime import computing_in
+from core.runtime import computing_in, untouched
 
 Value = float | Tensor
 
@@ -38,6 +40,9 @@ class DeepFool(Attack):
 
     Source: moosavi-dezfooli2016, algorithm 2 and section 3.2; michels2019, section 3.3 and its code.
     """
+
+    title: ClassVar[str] = "DeepFool"
+    minimises: ClassVar[bool] = True
 
     steps: int = knob(10_000, "Steps", "Iterations, at most", min=1, max=10_000)
     norm: Norm = knob("l2", "Norm", "Which distance is kept small", options=("l2", "linf"))

@@ -12,15 +12,17 @@ import math
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from core.attacks.base import Attack, AttackState, Draft, Problem, Progress, knob, untouched
+from core.attacks.base import Attack, AttackState, Draft, Progress, knob
+from core.attacks.problem import Problem
 from core.geometry import norms, per_example
 from core.objectives import Classifier
 from core.replay import Replay
-from core.runtime import computing_in
+from core.runtime import computing_in, untouched
 
 Value = float | Tensor
 
@@ -125,6 +127,9 @@ class CarliniWagner(Attack):
 
     Source: carlini2017, section VI, and its code, nn_robust_attacks, for the defaults; qin2020, appendix C.
     """
+
+    title: ClassVar[str] = "CW-L2"
+    minimises: ClassVar[bool] = True
 
     steps: int = knob(1000, "Steps", "Iterations of one search, at most", min=1, max=1000)
     searches: int = knob(9, "Searches", "How many weights c are tried", min=1, max=20)

@@ -15,12 +15,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from core.attacks.base import OnStep, Progress, check_labels, knob, untouched
+from core.attacks.base import OnStep, Progress, knob
+from core.attacks.problem import check_labels
 from core.geometry import NORMS, TINY, Norm, norms, steepest
 from core.images import check_images
 from core.objectives import Classifier
 from core.replay import Replay
-from core.runtime import computing_in, network_precision
+from core.runtime import computing_in, network_precision, untouched
 
 # So many times the images that are wanted are drawn: with fewer than one in so many right, some will lack.
 DRAWS = 20

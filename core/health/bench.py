@@ -8,12 +8,18 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from core.attacks import ATTACKS, Attack, AttackState, predict, untouched
+from core.attacks import ATTACKS, Attack, AttackState, predict
 from core.detectors import Detector
 from core.geometry import norms, per_example, random_in_ball
 from core.metrics import succeeded
 from core.objectives import Classifier
+from core.runtime import untouched
 
+CHECKED = {
+    name: ATTACKS[name]
+    for name in ("fgsm", "bim", "pgd", "r-fgsm", "r-bim", "r-pgd", "cw", "deepfool", "boundary")
+}
+"""Attacks that the checks are about, unless a bench says otherwise."""
 TRACED = ("pgd", "r-pgd")
 """Attacks whose path is kept."""
 NOISE_DRAWS = 10
@@ -97,11 +103,12 @@ class Bench:
         fgsm_step: Of the attacks that take one.
         n_classes: Chance is one in so many.
         beta: Of the attacks that know the detector, "targeted" and "untargeted".
-        detector: Calibrated; None for a model without.
+        detector: None for a model without.
+        threshold: Of the detector, whose scores above it are flagged.
         clean: What is known of clean images; None when there is no detector.
         others: Other models, by name: for images made on them, and as undefended networks.
         undefended: Which of the others stands for an undefended network; None for the first.
-        attacks: By name.
+        attacks: By name; those that need a detector only where there is one.
         seed: Of all randomness.
         changed: Fields of attacks that differ from these, by attack.
         kept: The place of a run by its name. With places that outlive the process, checks go on where they
@@ -121,10 +128,11 @@ class Bench:
     n_classes: int = 10
     beta: Mapping[str, float] = field(default_factory=lambda: {"targeted": 0.5, "untargeted": 0.5})
     detector: Detector | None = None
+    threshold: float = float("inf")
     clean: Clean | None = None
     others: Mapping[str, Classifier] = field(default_factory=dict[str, Classifier])
     undefended: str | None = None
-    attacks: Mapping[str, type[Attack]] = field(default_factory=lambda: ATTACKS)
+    attacks: Mapping[str, type[Attack]] = field(default_factory=lambda: CHECKED)
     seed: int = 0
     changed: Mapping[str, Mapping[str, Any]] = field(default_factory=dict[str, Mapping[str, Any]])
     kept: Callable[[str], Kept] = field(default_factory=Memory)
@@ -138,12 +146,12 @@ class Bench:
     @property
     def adaptive(self) -> tuple[str, ...]:
         """Names of those that know of the detector."""
-        return tuple(name for name in self.attacks if name.startswith("r-"))
+        return tuple(name for name, kind in self.attacks.items() if "detector" in kind.needs)
 
     @property
     def iterated(self) -> tuple[str, ...]:
         """Names of those that take many steps."""
-        return tuple(name for name in self.attacks if not name.endswith("fgsm"))
+        return tuple(name for name, kind in self.attacks.items() if not kind.one_step)
 
     def succeeded(self, prediction: Tensor, targeted: bool = False) -> Tensor:
         """Target hit, or label left, (N,) bool."""
@@ -153,12 +161,11 @@ class Bench:
         """The attack of that name with the bench's fields, some of them changed."""
         kind = self.attacks[name]
         known = {f.name for f in fields(kind)}
-        one_step = name.endswith("fgsm")
         values = {
-            "epsilon": self.epsilon,
-            "step_size": self.fgsm_step if one_step else self.step_size,
+            # Also of attacks that have no steps of their own on each data set: checks are to take minutes.
+            **({} if kind.one_step else {"steps": self.steps}),
+            **kind.defaults(self),
             "beta": self.beta["targeted" if targeted else "untargeted"],
-            **({} if one_step else {"steps": self.steps}),
             **self.changed.get(name, {}),
             **changes,
         }
@@ -223,7 +230,11 @@ class Bench:
         """Which of a run's images worked and were missed, (N,) bool. Raises: ValueError: without detector."""
         if self.detector is None:
             raise ValueError("expected a bench with a detector, got one without; ask for success instead")
-        return run.success & ~self.detector.flagged(run.score)
+        return run.success & ~self.flagged(run.score)
+
+    def flagged(self, score: Tensor) -> Tensor:
+        """Which scores are above the threshold, bool."""
+        return score > self.threshold
 
     def loss(self, logits: Tensor, targeted: bool = False) -> Tensor:
         """What an attack raises: cross-entropy of the label, or minus that of the target, (N,)."""
@@ -243,6 +254,7 @@ class Bench:
             model,
             self.x,
             self.label,
+            detector=self.detector if own else None,
             target=self.target if targeted else None,
             index=self.index.cpu(),
             seed=seed,
@@ -257,10 +269,16 @@ class Bench:
     ) -> Run:
         success, score, loss = [], [], []
         state: AttackState | None = None
-        target = self.target if targeted else None
-        for state in attack.iterate(
-            model, self.x, self.label, target=target, index=self.index.cpu(), seed=seed
-        ):
+        path = attack.iterate(
+            model,
+            self.x,
+            self.label,
+            detector=self.detector if own else None,
+            target=self.target if targeted else None,
+            index=self.index.cpu(),
+            seed=seed,
+        )
+        for state in path:
             with untouched(model):
                 logits = model(state.x_adv)
             success.append(self.succeeded(logits.argmax(1), targeted))

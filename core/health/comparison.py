@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from core.geometry import TINY
-from core.health.bench import Bench, Run
+from core.health.bench import TRACED, Bench, Run
 from core.health.check import (
     NOT_APPLICABLE,
     SUCCESS,
@@ -68,7 +68,7 @@ def knowing_more_helps(bench: Bench) -> Check:
 
 def best_attack_for_each_image(bench: Bench) -> Check:
     """6: the mean over images of the best attack, beside the best mean of a single attack."""
-    names = [name for name in bench.attacks if bench.attack(name).bound(bench.x[:1]) is not None]
+    names = [name for name, kind in bench.attacks.items() if not kind.minimises]
     runs = [bench.run(name) for name in names]
     found: list[Number] = []
     touched: tuple[str, ...] = ()
@@ -104,7 +104,7 @@ def targeted_and_untargeted(bench: Bench) -> Check:
             Number.share("untargeted success of PGD", free.success),
             Number.share("targeted success of PGD", aimed.success),
         ),
-        touching((SUCCESS, UNDETECTED), [a for a in bench.iterated if a.endswith("pgd")]),
+        touching((SUCCESS, UNDETECTED), [name for name in bench.attacks if name in TRACED]),
     )
 
 
@@ -129,7 +129,7 @@ def works_on_an_undefended_network(bench: Bench) -> Check:
 
 def smallest_changes_are_reported(bench: Bench) -> Check:
     """10: a minimum-norm attack says how far each success is, and returns the image where it fails."""
-    names = [name for name in bench.attacks if bench.attack(name).bound(bench.x[:1]) is None]
+    names = [name for name, kind in bench.attacks.items() if kind.minimises]
     if not names:
         return Check(10, NOT_APPLICABLE, "no attack here minimises a norm")
     found: list[Number] = []

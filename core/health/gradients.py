@@ -4,14 +4,13 @@ Source: pintor2022, *Indicators of Attack Failure*; carlini2019, section 4; atha
 """
 
 import math
-from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
 
-from core.attacks import predict, untouched
-from core.attacks.base import Problem
-from core.attacks.gradient import classification, reconstruction
+from core.attacks import predict
+from core.attacks.gradient import Loss, classification, evasion
+from core.attacks.problem import Problem
 from core.geometry import norms, per_example, random_in_ball
 from core.health.bench import Bench
 from core.health.check import (
@@ -29,7 +28,7 @@ from core.health.check import (
 from core.health.strength import CHANGE, SLACK
 from core.metrics import rate
 from core.objectives import Classifier
-from core.runtime import computing_in, network_precision
+from core.runtime import computing_in, network_precision, untouched
 
 RADIUS = 1e-3
 """A quarter of one 8-bit level: nobody sees it. The radius of pintor2022."""
@@ -51,9 +50,9 @@ def gradients_are_whole(bench: Bench) -> Check:
         bench.x, per_example(bench.epsilon, bench.x), "linf", seed=bench.seed, index=bench.index
     )
     points = {"the image": bench.x, "a random start": (bench.x + noise).clamp(0, 1)}
-    losses = {"classification": classification}
-    if bench.adaptive and hasattr(bench.model, "reconstruct"):
-        losses["reconstruction"] = reconstruction
+    losses: dict[str, Loss] = {"classification": classification}
+    if bench.adaptive and bench.detector is not None:
+        losses[bench.detector.title.lower()] = evasion
     found: list[Number] = []
     touched: tuple[str, ...] = ()
     for title, loss in losses.items():
@@ -62,7 +61,7 @@ def gradients_are_whole(bench: Bench) -> Check:
             broken = ~gradient.flatten(1).isfinite().all(1) | (norms(gradient, "linf") == 0)
             found.append(Number.share(f"without a {title} gradient at {place}", broken))
             if bool(broken.any()):
-                attacks = bench.white_box if title == "classification" else bench.adaptive
+                attacks = bench.white_box if loss is classification else bench.adaptive
                 touched += touching((SUCCESS, UNDETECTED), attacks)
     found.sort(key=lambda number: -number.value)
     return Check(
@@ -74,13 +73,13 @@ def gradients_are_whole(bench: Bench) -> Check:
     )
 
 
-def _gradient(bench: Bench, x: Tensor, loss: Callable[[Classifier, Tensor, Problem], Tensor]) -> Tensor:
-    problem = Problem(bench.x, bench.label, None, bench.index)
+def _gradient(bench: Bench, x: Tensor, loss: Loss) -> Tensor:
+    problem = Problem(bench.x, bench.label, None, bench.index, bench.detector)
     precision = network_precision(x.device)
-    with untouched(bench.model), torch.enable_grad():
+    with untouched(*problem.watched(bench.model)), torch.enable_grad():
         x = x.detach().requires_grad_()
         with computing_in(precision, x.device):
-            value = loss(bench.model, x, problem).sum()
+            value = loss(bench.model, bench.detector, x, problem).sum()
         if not value.requires_grad:
             return torch.zeros_like(x)
         return torch.autograd.grad(value, x, allow_unused=True, materialize_grads=True)[0]

@@ -35,7 +35,7 @@ def no_success_is_lost(bench: Bench) -> Check:
             touched += touching((SUCCESS,), ("bim", "pgd"))
         if bench.detector is not None and "r-pgd" in bench.attacks:
             run = bench.run("r-pgd", targeted=targeted, traced=True)
-            unseen = run.path_success & ~bench.detector.flagged(run.path_score)
+            unseen = run.path_success & ~bench.flagged(run.path_score)
             lost = rate(unseen.any(0) & ~bench.undetected(run))
             found.append(Number.share(f"undetected successes lost by {mode} R-PGD", lost))
             if lost.value > SLACK:

@@ -20,6 +20,8 @@ SLACK = 0.02
 CHANGE = 0.05
 """Change of a rate that still counts as little: that of two or three examples in fifty."""
 GREY = 0.5
+ALIKE = {"bim": ("bim", "r-bim"), "pgd": ("pgd", "r-pgd")}
+"""Attacks of many steps, and all that take such steps."""
 
 
 def _step(bench: Bench, epsilon: float) -> float:
@@ -60,10 +62,10 @@ def grey_is_chance(bench: Bench) -> Check:
 def iterative_beats_one_step(bench: Bench) -> Check:
     """3: what one step of epsilon fools, many small ones fool too, example by example."""
     one = bench.run("fgsm", step_size=bench.epsilon).success
-    missed = {name: one & ~bench.run(name).success for name in ("bim", "pgd")}
+    missed = {name: one & ~bench.run(name).success for name in ALIKE}
     found = [Number.share(f"fooled by FGSM, not by {name.upper()}", hits) for name, hits in missed.items()]
     failed = [name for name, number in zip(missed, found, strict=True) if number.value > SLACK]
-    touched = touching((SUCCESS, UNDETECTED), [a for name in failed for a in (name, f"r-{name}")])
+    touched = touching((SUCCESS, UNDETECTED), [alike for name in failed for alike in ALIKE[name]])
     found.sort(key=lambda number: -number.value)
     return Check(3, verdict(not failed), at_most(found[0]), tuple(found), touched)
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from core.attacks import ATTACK_TITLES
+from core.attacks import ATTACKS
 from core.data import SPECS
 from core.figures.published import Beside, beside, beside_chart
 from core.figures.style import Record
@@ -26,7 +26,7 @@ METRICS = {
 }
 NAMES = {
     **{name: spec.title for name, spec in SPECS.items()},
-    **ATTACK_TITLES,
+    **{name: kind.title for name, kind in ATTACKS.items()},
     "universal": "Universal perturbation",
 }
 """Titles of data sets and attacks."""

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from core import data
-from core.attacks import ATTACKS, Attack, Boundary, Progress, predict, starting_points
-from core.detectors import ReconstructionDetector
+from core.attacks import ATTACKS, Attack, Progress, predict, starting_points
+from core.detectors import Detector, ReconstructionDetector
 from core.images import add_levels, eight_bit, from_uint8
 from core.models import ReconstructingNet
 from core.runtime import describe, device, dtype_name, network_precision
@@ -85,7 +85,7 @@ def attack_shard(
     attack: Attack,
     model: ReconstructingNet,
     seen: ReconstructingNet,
-    detector: ReconstructionDetector,
+    detector: Detector,
     rows: Rows,
     dataset: data.Dataset,
     job: Job,
@@ -93,7 +93,7 @@ def attack_shard(
     place: tuple[int, int],
     span: tuple[int, int],
 ) -> dict[str, Tensor]:
-    """One shard of `attack_rows`; the attack sees the model `seen`."""
+    """One shard of `attack_rows`; the attack sees the model `seen`, and a detector that watches that one."""
 
     def on_step(progress: Progress) -> None:
         within = (place[0] + progress.step / progress.total) / place[1]
@@ -103,12 +103,19 @@ def attack_shard(
     images = dataset.test.images[rows.index]
     x = dataset.test.x(rows.index).to(where)
     target = None if rows.target is None else rows.target.to(where)
-    if isinstance(attack, Boundary) and rows.target is not None and attack.starts is None:
+    if "starts" in attack.needs and rows.target is not None:
         known = dataset.validation
         starts = starting_points(known.images, known.labels, rows.target, rows.index)
         attack = replace(attack, starts=from_uint8(starts).to(where))
     result = attack(
-        seen, x, rows.label.to(where), target=target, index=rows.index, seed=seed, on_step=on_step
+        seen,
+        x,
+        rows.label.to(where),
+        detector=ReconstructionDetector(seen),
+        target=target,
+        index=rows.index,
+        seed=seed,
+        on_step=on_step,
     )
     bound = attack.bound(x)
     if bound is None:
@@ -123,7 +130,7 @@ def attack_shard(
     }
     if bound is None:
         found["size"] = result.distance.cpu()
-    if isinstance(attack, Boundary):
+    if attack.unit == "answers":
         found["queries"] = result.queries
     return found
 

@@ -30,7 +30,8 @@ def examine(params: dict[str, Any], inputs: dict[str, Artifact], job: Job) -> Ou
         **params["fields"],
         n_classes=len(dataset.spec.classes),
         beta=beta,
-        detector=ReconstructionDetector(model, clean.stored_threshold),
+        detector=ReconstructionDetector(model),
+        threshold=clean.stored_threshold,
         clean=Clean(clean.validation_distance, clean.test_distance, clean.test_prediction, clean.test_label),
         others={
             name: load_model({**params, "model": name}, inputs[f"other-{name}"]) for name in params["others"]

@@ -5,6 +5,7 @@ from torch import Tensor
 from app.live import FRAMES, Request, Run, observe
 from core import data, models
 from core.attacks import PGD, Attack, Boundary, CarliniWagner, DeepFool, ReconstructivePGD
+from core.detectors import ReconstructionDetector
 from core.models import ReconstructingNet
 
 
@@ -33,7 +34,8 @@ def finish(run: Run) -> Run:
 def test_a_run_ends_where_the_attack_itself_ends(model: ReconstructingNet, image: Tensor) -> None:
     attack = ReconstructivePGD(0.3, 0.02, 7, beta=0.4)
     run = finish(Run.start(request_of(attack, seed=5), model, image))
-    result = attack(model, image, 3, target=8, index=torch.tensor([3]), seed=5)
+    watched = ReconstructionDetector(model)
+    result = attack(model, image, 3, detector=watched, target=8, index=torch.tensor([3]), seed=5)
     assert torch.equal(run.frames[-1].x, result.x_adv)
     assert torch.equal(run.frames[-1].prediction, result.prediction)
     assert run.step == run.frames[-1].step == 7

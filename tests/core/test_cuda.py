@@ -7,6 +7,7 @@ import torch
 
 from core import data
 from core.attacks import ATTACKS, PGD, UNIVERSAL, GradientAttack, predict
+from core.detectors import ReconstructionDetector
 from core.geometry import norms
 from core.models import MODELS, build
 from core.models.fast.routing import RouteByAgreement
@@ -30,10 +31,9 @@ def configured():
 @pytest.mark.parametrize("kind", ALL)
 def test_an_attack_ends_where_it_ends_on_the_cpu(kind, tiny, images, labels):
     keys = torch.tensor([7, 3, 11, 2, 5, 13])
-    here = small(kind)(tiny, images, labels, index=keys, precision=torch.float32)
-    there = small(kind)(
-        tiny.cuda(), images.cuda(), labels.cuda(), index=keys, batch_size=4, precision=torch.float32
-    )
+    call = {"index": keys, "precision": torch.float32, "detector": ReconstructionDetector(tiny)}
+    here = small(kind)(tiny, images, labels, **call)
+    there = small(kind)(tiny.cuda(), images.cuda(), labels.cuda(), batch_size=4, **call)
     assert there.x_adv.is_cuda
     assert torch.equal(there.success.cpu(), here.success)
     assert torch.allclose(there.x_adv.cpu(), here.x_adv, atol=1e-4)
@@ -54,9 +54,10 @@ def recorded(monkeypatch) -> list[bool]:
     return tried
 
 
-@pytest.mark.parametrize("kind", [kind for kind in ALL if not kind.id.endswith("fgsm")])
+@pytest.mark.parametrize("kind", [kind for kind in ALL if not ATTACKS[kind.id].one_step])
 def test_an_attack_is_recorded(kind, tiny, images, labels, recorded):
-    small(kind)(tiny.cuda(), images.cuda(), labels.cuda(), precision=torch.bfloat16)
+    detector = ReconstructionDetector(tiny.cuda())
+    small(kind)(tiny, images.cuda(), labels.cuda(), detector=detector, precision=torch.bfloat16)
     assert recorded
     assert all(recorded)
 
@@ -85,16 +86,15 @@ def test_what_cannot_be_recorded_is_attacked_all_the_same(tiny, images, labels, 
 def test_an_attack_keeps_its_contract(kind, precision, tiny, images, labels):
     tiny, images, labels = tiny.cuda(), images.cuda(), labels.cuda()
     seen: list[int] = []
-    result = small(kind)(
-        tiny, images, labels, precision=precision, on_step=lambda progress: seen.append(progress.step)
-    )
+    call = {"precision": precision, "detector": ReconstructionDetector(tiny)}
+    result = small(kind)(tiny, images, labels, on_step=lambda progress: seen.append(progress.step), **call)
     assert seen == sorted(seen)
     assert result.x_adv.dtype == torch.float32
     assert 0 <= float(result.x_adv.min()) <= float(result.x_adv.max()) <= 1
     assert torch.equal(result.success, tiny(result.x_adv).argmax(1) != labels)
     if issubclass(kind, GradientAttack):
         assert norms(result.x_adv - images, "linf").max() <= 0.1 + 1e-6
-    stopped = small(kind)(tiny, images, labels, precision=precision, on_step=lambda progress: True)
+    stopped = small(kind)(tiny, images, labels, on_step=lambda progress: True, **call)
     assert stopped.stopped
 
 

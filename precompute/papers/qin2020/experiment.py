@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from core import data
+from core.attacks import ATTACKS
 from core.data.corruptions import CORRUPTIONS
 from precompute.papers.experiment import step
 from precompute.papers.qin2020.profiles import (
@@ -38,12 +39,10 @@ WHOLE = "matrix-whole"
 
 def attack_fields(dataset: str, attack: str, profile: Profile) -> dict[str, Any]:
     """Epsilon, step size and iterations of an attack on a data set. Source: qin2020, appendix C."""
-    spec = data.spec(dataset)
     if attack == "cw":
         return dict(profile.cw)
-    if attack.endswith("fgsm"):
-        return {"epsilon": spec.epsilon, "step_size": spec.fgsm_step}
-    return {"epsilon": spec.epsilon, "step_size": spec.step_size, "steps": profile.steps or spec.steps}
+    usual = ATTACKS[attack].defaults(data.spec(dataset))
+    return {**usual, "steps": profile.steps} if profile.steps and "steps" in usual else usual
 
 
 def model_steps(dataset: str, model: str, profile_name: str, digests: Mapping[str, str]) -> list[Step]:

@@ -1,5 +1,7 @@
 """Attacks against what is known without them: closed forms, a slow plain reference, a peer library."""
 
+import hashlib
+
 import foolbox
 import pytest
 import torch
@@ -7,16 +9,20 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from core.attacks import (
+    ATTACKS,
     BIM,
     FGSM,
+    MIM,
     PGD,
     GradientAttack,
     ReconstructiveBIM,
     ReconstructiveFGSM,
     ReconstructivePGD,
 )
+from core.detectors import ReconstructionDetector
 from core.geometry import norms, random_in_ball
 from core.models import build
+from tests.conftest import TinyReconstructor
 
 
 @pytest.mark.parametrize("attack", [FGSM(epsilon=0.05), BIM(epsilon=0.05), PGD(epsilon=0.05)])
@@ -71,7 +77,9 @@ def test_two_stages_match_the_papers_equations(tiny, images, labels, targeted: b
     target = (labels + 1) % 4 if targeted else None
     attack = ReconstructiveBIM(epsilon=0.1, step_size=0.02, steps=10, beta=beta)
     expected = reference(tiny, images, labels, target, 0.1, 0.02, beta, 10)
-    assert (attack(tiny, images, labels, target=target).x_adv - expected).abs().max() < 1e-6
+    assert (
+        attack(tiny, images, labels, detector=ReconstructionDetector(tiny), target=target).x_adv - expected
+    ).abs().max() < 1e-6
     assert (expected - images).abs().max() > 0.05
 
 
@@ -82,20 +90,114 @@ def test_one_stage_steps_along_the_weighted_sum(tiny, images, labels):
     loss = 0.3 * F.cross_entropy(tiny(x), target, reduction="none") + 0.7 * distance
     expected = (images - 0.02 * torch.autograd.grad(loss.sum(), x)[0].sign()).clamp(0, 1)
     attack = ReconstructiveBIM(epsilon=0.1, step_size=0.02, steps=1, beta=0.3, one_stage=True)
-    assert (attack(tiny, images, labels, target=target).x_adv - expected).abs().max() < 1e-6
+    assert (
+        attack(tiny, images, labels, detector=ReconstructionDetector(tiny), target=target).x_adv - expected
+    ).abs().max() < 1e-6
 
 
 def test_beta_one_is_the_plain_attack(tiny, images, labels):
     plain = PGD(epsilon=0.1, steps=5)(tiny, images, labels).x_adv
-    assert torch.equal(ReconstructivePGD(epsilon=0.1, steps=5, beta=1.0)(tiny, images, labels).x_adv, plain)
+    attack = ReconstructivePGD(epsilon=0.1, steps=5, beta=1.0)
+    assert torch.equal(attack(tiny, images, labels, detector=ReconstructionDetector(tiny)).x_adv, plain)
 
 
 def test_reconstructive_fgsm_is_one_iteration(tiny, images, labels):
-    one = ReconstructiveFGSM(epsilon=0.1, step_size=0.05)(tiny, images, labels)
-    bim = ReconstructiveBIM(epsilon=0.1, step_size=0.05, steps=1)(tiny, images, labels)
+    detector = ReconstructionDetector(tiny)
+    one = ReconstructiveFGSM(epsilon=0.1, step_size=0.05)(tiny, images, labels, detector=detector)
+    bim = ReconstructiveBIM(epsilon=0.1, step_size=0.05, steps=1)(tiny, images, labels, detector=detector)
     assert torch.equal(one.x_adv, bim.x_adv)
     assert one.steps.tolist() == [1] * 6
     assert one.queries.tolist() == [2] * 6
+
+
+FORMER = {
+    ("r-fgsm", False, False): "003b90112f6ad2b3",
+    ("r-fgsm", False, True): "fb797cee2b2a4592",
+    ("r-fgsm", True, False): "36f329147894eb33",
+    ("r-fgsm", True, True): "2b7d0c9be53f09fc",
+    ("r-bim", False, False): "c3a5614fa6cd98d6",
+    ("r-bim", False, True): "9cacb231230b685a",
+    ("r-bim", True, False): "770a8de69db07085",
+    ("r-bim", True, True): "01c0e798d225778b",
+    ("r-pgd", False, False): "1c24a737d5be434a",
+    ("r-pgd", False, True): "82f74ad9666a30a9",
+    ("r-pgd", True, False): "55b575233ebb7927",
+    ("r-pgd", True, True): "71b201e7d97900e5",
+}
+"""By attack, whether in one stage, and whether targeted: digests of what came out when these attacks knew no
+detector but asked the classifier for its reconstruction."""
+
+
+class Single(TinyReconstructor):
+    """The same network in single precision."""
+
+    def __init__(self):
+        super().__init__()
+        self.float()
+
+    def poses(self, x: Tensor) -> Tensor:
+        hidden = torch.tanh(x.flatten(1) @ self.first)
+        return self.dropout(hidden).view(len(x), self.n_classes, 6)
+
+
+@pytest.mark.parametrize("network", [TinyReconstructor, Single])
+@pytest.mark.parametrize(("name", "one_stage", "targeted"), FORMER)
+def test_evading_the_reconstruction_is_what_it_was(network, name, one_stage, targeted, images, labels):
+    model, kind = network().eval(), ATTACKS[name]
+    steps = {} if kind.one_step else {"steps": 12, "step_size": 0.02}
+    result = kind(epsilon=0.1, beta=0.4, one_stage=one_stage, **steps)(
+        model,
+        images,
+        labels,
+        detector=ReconstructionDetector(model),
+        target=(labels + 1) % 4 if targeted else None,
+        seed=3,
+        precision=torch.float32,
+    )
+    digest = hashlib.sha256(result.x_adv.numpy().tobytes()).hexdigest()[:16]
+    assert digest == FORMER[name, one_stage, targeted]
+
+
+def momentum(model, x: Tensor, y: Tensor, target: Tensor | None, eps: float, c: float, mu: float, norm: str):
+    """dong2018's algorithm 1, and its targeted and l2 forms, one image and eight steps at a time."""
+    rows = []
+    for i in range(len(x)):
+        clean, goal = x[i : i + 1], (y if target is None else target)[i : i + 1]
+        x_adv, g = clean.clone(), torch.zeros_like(clean)
+        for _ in range(8):
+            point = x_adv.clone().requires_grad_()
+            loss = F.cross_entropy(model(point), goal) * (1 if target is None else -1)
+            (gradient,) = torch.autograd.grad(loss, point)
+            g = mu * g + gradient / gradient.abs().sum()
+            step = g.sign() if norm == "linf" else g / g.norm()
+            delta = x_adv + c * step - clean
+            delta = delta.clamp(-eps, eps) if norm == "linf" else delta * min(1, eps / float(delta.norm()))
+            x_adv = (clean + delta).clamp(0, 1)
+        rows.append(x_adv)
+    return torch.cat(rows)
+
+
+@pytest.mark.parametrize("targeted", [True, False])
+@pytest.mark.parametrize("norm", ["linf", "l2"])
+@pytest.mark.parametrize("decay", [0.0, 0.6, 1.0])
+def test_momentum_matches_the_papers_algorithm(tiny, images, labels, targeted: bool, norm: str, decay: float):
+    target = (labels + 1) % 4 if targeted else None
+    fields = {"epsilon": 0.1 if norm == "linf" else 0.6, "step_size": 0.02 if norm == "linf" else 0.12}
+    attack = MIM(steps=8, norm=norm, decay=decay, **fields)
+    expected = momentum(tiny, images, labels, target, *fields.values(), decay, norm)
+    x_adv = attack(tiny, images, labels, target=target).x_adv
+    assert (x_adv - expected).abs().max() < 1e-5
+    plain = BIM(steps=8, norm=norm, **fields)(tiny, images, labels, target=target).x_adv
+    assert ((plain - x_adv).abs().max() < 1e-6) == (decay == 0)
+
+
+def test_decay_may_differ_from_image_to_image(tiny, images, labels):
+    decay = torch.tensor([0.0, 0.2, 0.4, 0.6, 0.8, 1.0])
+    swept = MIM(epsilon=0.1, step_size=0.02, steps=8, decay=decay)(tiny, images, labels, batch_size=4).x_adv
+    for row in range(6):
+        one = slice(row, row + 1)
+        attack = MIM(epsilon=0.1, step_size=0.02, steps=8, decay=float(decay[row]))
+        assert torch.equal(attack(tiny, images[one], labels[one]).x_adv, swept[one])
 
 
 @pytest.fixture(scope="module")

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from core.attacks import ATTACKS, PGD, Boundary, CarliniWagner, DeepFool, ReconstructivePGD
+from core.detectors import ReconstructionDetector
 from core.geometry import norms
 from core.models import build
 from core.models.fast import frequency_conv
@@ -32,7 +33,7 @@ def short(kind):
         return kind(steps=12, halvings=2)
     if issubclass(kind, DeepFool):
         return kind(steps=3)
-    return kind(epsilon=0.1) if kind.__name__.endswith("FGSM") else kind(epsilon=0.1, steps=3)
+    return kind(epsilon=0.1) if kind.one_step else kind(epsilon=0.1, steps=3)
 
 
 @pytest.mark.parametrize("kind", ALL)
@@ -42,7 +43,8 @@ def test_ball_box_verdict_and_model(kind, precision, bucket, network, few):
     x, y = few
     before = {name: value.clone() for name, value in network.state_dict().items()}
     attack = short(kind)
-    result = attack(network, x, y, batch_size=bucket, precision=precision)
+    detector = ReconstructionDetector(network)
+    result = attack(network, x, y, detector=detector, batch_size=bucket, precision=precision)
     assert result.x_adv.dtype == torch.float32
     assert 0 <= result.x_adv.min() <= result.x_adv.max() <= 1
     if (bound := attack.bound(x)) is not None:
@@ -52,7 +54,7 @@ def test_ball_box_verdict_and_model(kind, precision, bucket, network, few):
     assert torch.equal(result.success, result.prediction != y)
     assert all(parameter.requires_grad and parameter.grad is None for parameter in network.parameters())
     assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
-    again = attack(network, x, y, batch_size=bucket, precision=precision)
+    again = attack(network, x, y, detector=detector, batch_size=bucket, precision=precision)
     assert torch.equal(again.x_adv, result.x_adv)
 
 
@@ -73,7 +75,13 @@ def test_a_stop_between_and_inside_buckets(precision, network, few):
     x, y = few
     attack = ReconstructivePGD(epsilon=0.1, steps=3)
     result = attack(
-        network, x, y, batch_size=2, precision=precision, on_step=lambda progress: progress.step == 4
+        network,
+        x,
+        y,
+        detector=ReconstructionDetector(network),
+        batch_size=2,
+        precision=precision,
+        on_step=lambda progress: progress.step == 4,
     )
     assert result.stopped
     assert result.steps.tolist() == [3, 3, 1, 1, 0]

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from core.attacks import BIM, FGSM, PGD, AttackState, ReconstructiveBIM, ReconstructiveFGSM, ReconstructivePGD
 from core.detectors import ReconstructionDetector
 from core.health import Bench, Clean
+from core.metrics import threshold_at
 
 SHAPE, CLASSES, COUNT = (3, 5, 7), 4, 20
 
@@ -134,7 +135,6 @@ def make_bench(model: nn.Module, **changes) -> Bench:
         label = Linear.forward(model, x).argmax(1)
     detector = ReconstructionDetector(model)
     score = detector.score(x)
-    detector.calibrate(score)
     values = {
         "epsilon": 0.1,
         "step_size": 0.02,
@@ -142,6 +142,7 @@ def make_bench(model: nn.Module, **changes) -> Bench:
         "fgsm_step": 0.05,
         "n_classes": CLASSES,
         "detector": detector,
+        "threshold": threshold_at(score),
         "clean": Clean(score, score, label, label),
         "others": {"first": Linear(1), "second": Linear(2)},
         "attacks": BOUNDED,
