@@ -8,7 +8,6 @@ import streamlit as st
 import torch
 from torch import nn
 
-from app import url
 from core import data, models
 from core.data import SPECS, DataError, Dataset
 from core.models.compiling import prepare_in_background
@@ -30,6 +29,12 @@ FPRS = (
 def bundles() -> list[tuple[str, str]]:
     """(data set, profile) of every bundle there is, shipped or built here. Raises CorruptArtifact."""
     return [(found.dataset, found.profile) for found in _bundles(default_url())]
+
+
+def best_profile(dataset: str) -> str | None:
+    """The profile of the best bundle of a data set, whatever is chosen. Raises CorruptArtifact."""
+    best = _store(default_url()).bundle(dataset)
+    return best.profile if best else None
 
 
 def bundle(dataset: str) -> Bundle | None:
@@ -91,61 +96,6 @@ def accelerator() -> Generator[None]:
         yield
 
 
-def choose_dataset() -> str:
-    """The chooser in the sidebar that all pages share, and one for the profile where there are several.
-
-    Returns: The name of the data set.
-    """
-    names = list(SPECS)
-    url.check_choice("dataset", [SPECS[name].title for name in names], "Data set")
-    with st.sidebar:
-        name = st.selectbox(
-            "Data set",
-            names,
-            format_func=lambda name: SPECS[name].title,
-            key="dataset",
-            bind="query-params",
-            help="Digits come with the program. The others show their pictures from a copy of your own.",
-        )
-        profiles = list(dict.fromkeys(profile for found, profile in bundles() if found == name))
-        best = _store(default_url()).bundle(name)
-        if best and len(profiles) > 1:
-            url.check_choice("profile", profiles, "Profile")
-            st.selectbox(
-                "Profile",
-                profiles,
-                index=profiles.index(best.profile),
-                key="profile",
-                bind="query-params",
-                help="How much was computed: smoke in seconds, demo in minutes, paper as published.",
-            )
-    return name
-
-
-def shared_controls(*, detector: bool = True) -> None:
-    """The controls in the sidebar that every page obeys: the data set, and how many false alarms are allowed.
-
-    To be drawn by the entry file: bound to the address in a page's file, they would lose their value whenever
-    somebody goes to another page.
-
-    Args:
-        detector: Whether the page depends on the second; else it is shown but cannot be moved.
-    """
-    choose_dataset()
-    url.check_choice("fpr", [_fpr_title(fpr) for fpr in FPRS], "False alarms")
-    st.sidebar.select_slider(
-        "False alarms allowed",
-        FPRS,
-        0.05,
-        format_func=_fpr_title,
-        key="fpr",
-        bind="query-params",
-        disabled=not detector,
-        help="Share of clean validation images that the detector may flag. It sets each model's threshold θ."
-        + ("" if detector else " This page does not depend on it."),
-    )
-
-
 def dataset_name() -> str:
     """The data set chosen in the sidebar."""
     return st.session_state["dataset"]
@@ -154,10 +104,6 @@ def dataset_name() -> str:
 def fpr() -> float:
     """The false-positive rate chosen in the sidebar, in [0, 1]."""
     return st.session_state["fpr"]
-
-
-def _fpr_title(fpr: float) -> str:
-    return f"{100 * fpr:g}%"
 
 
 @st.cache_resource(max_entries=4, show_spinner=False)

@@ -6,8 +6,9 @@ from typing import Any
 
 import streamlit as st
 
-from app import state, url
-from app.ui.controls import attack_controls, follow_default
+from app import state
+from app.ui.choose import choose, choose_number
+from app.ui.controls import attack_controls
 from app.ui.scene import ANY
 from core.attacks import ATTACK_TITLES, ATTACKS, MINIMUM_NORM, Attack
 from core.data import DatasetSpec
@@ -35,16 +36,12 @@ ANY_CLASS = "Any"
 def choose_model(found: Bundle) -> str:
     """One of the bundle's models."""
     names = state.model_names(found)
-    url.check_choice("model", [TITLES[name] for name in names], "Model")
-    url.keep_possible("model", names)
-    return st.segmented_control(
+    return choose(
+        "segmented_control",
         "Model",
+        "model",
         names,
-        default=names[0],
-        required=True,
-        format_func=TITLES.__getitem__,
-        key="model",
-        bind="query-params",
+        title=TITLES.__getitem__,
         help=rebuilding_words(names),
     )
 
@@ -61,15 +58,13 @@ def rebuilding_words(models: Sequence[str]) -> str:
 
 def choose_attack(spec: DatasetSpec, found: Bundle, model: str) -> tuple[Attack, int]:
     """An attack and its seed; settings start from what its paper used on the data set."""
-    url.check_choice("attack", list(ATTACK_TITLES.values()), "Attack")
-    name = st.segmented_control(
+    name = choose(
+        "segmented_control",
         "Attack",
+        "attack",
         list(ATTACKS),
+        title=ATTACK_TITLES.__getitem__,
         default="r-pgd",
-        required=True,
-        format_func=ATTACK_TITLES.__getitem__,
-        key="attack",
-        bind="query-params",
         help="All fool the network. Those with R- also keep the reconstruction close, to fool the detector. "
         "CW-L2, DeepFool and Boundary have no epsilon: they look for the smallest change. Boundary needs no "
         "gradients: it asks for answers alone.",
@@ -101,18 +96,15 @@ def best_beta(found: Bundle, model: str, one_step: bool = False) -> float | None
 
 def choose_seed() -> int:
     """Of whatever an attack draws."""
-    url.check_number("seed", 0, 9999, "Seed")
-    return int(
-        st.number_input(
-            "Seed",
-            0,
-            9999,
-            0,
-            key="seed",
-            bind="query-params",
-            help="Of the random point from which PGD and R-PGD start, and of Boundary's walk. The same seed "
-            "gives the same attack.",
-        )
+    return choose_number(
+        "number_input",
+        "Seed",
+        "seed",
+        0,
+        9999,
+        default=0,
+        help="Of the random point from which PGD and R-PGD start, and of Boundary's walk. The same seed "
+        "gives the same attack.",
     )
 
 
@@ -125,17 +117,14 @@ def choose_targets(classes: tuple[str, ...], label: int) -> tuple[int | None, ..
     """The classes aimed at, attacked together; a single None is any other class."""
     titles = [name for name in classes if name != classes[label]] + [ANY, every(classes)]
     usual = classes[8] if label != 8 else classes[3]
-    follow_default("target", usual)
-    if st.session_state.get("target", usual) not in titles:
-        st.session_state["target"] = usual
-    url.check_choice("target", titles, "Target")
-    target = st.pills(
+    target = choose(
+        "pills",
         f"Make the network see this **{classes[label]}** as",
+        "target",
         titles,
         default=usual,
-        required=True,
-        key="target",
-        bind="query-params",
+        follow=True,
+        what="Target",
     )
     if target == every(classes):
         return tuple(number for number in range(len(classes)) if number != label)
@@ -147,6 +136,5 @@ def choose_class(
 ) -> int | None:
     """A class to filter by, or None for any."""
     options = [ANY_CLASS, *classes]
-    url.check_choice(key, options, label)
-    chosen = st.selectbox(label, options, key=key, bind="query-params", on_change=on_change, width=150)
+    chosen = choose("selectbox", label, key, options, on_change=on_change, width=150)
     return None if chosen == ANY_CLASS else classes.index(chosen)

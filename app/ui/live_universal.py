@@ -8,10 +8,11 @@ import streamlit as st
 import torch
 from torch import Tensor
 
-from app import state, url
+from app import state
 from app.live import Frame, observe
 from app.ui import pictures
 from app.ui.charts import show_chart
+from app.ui.choose import choose
 from app.ui.columns import columns
 from app.ui.images import png
 from app.ui.saving import offer_chart
@@ -73,16 +74,13 @@ def show_universal(found: Bundle, scene: Scene, dataset: Dataset, image: int) ->
 
 def choose_maker(found: Bundle, model: str, makers: list[str]) -> tuple[str, Artifact]:
     """The network that a perturbation was made on, and its perturbations."""
-    default = model if model in makers else makers[0]
-    url.check_choice("maker", [TITLES[name] for name in makers], "Made on")
-    maker = st.segmented_control(
+    maker = choose(
+        "segmented_control",
         "Made on",
+        "maker",
         makers,
-        default=default,
-        required=True,
-        format_func=TITLES.__getitem__,
-        key="maker",
-        bind="query-params",
+        title=TITLES.__getitem__,
+        default=model if model in makers else None,
         width="content",
     )
     return maker, found.load(f"{maker}/universal")
@@ -91,16 +89,7 @@ def choose_maker(found: Bundle, model: str, makers: list[str]) -> tuple[str, Art
 def choose_number(artifact: Artifact) -> int:
     """Which of them, by its place."""
     titles = {place: name_of(artifact, place) for place in range(len(artifact.tensors["part"]))}
-    url.check_choice("universal", list(titles.values()), "Perturbation")
-    url.keep_possible("universal", list(titles))
-    return st.selectbox(
-        "Perturbation",
-        titles,
-        format_func=titles.__getitem__,
-        key="universal",
-        bind="query-params",
-        width=200,
-    )
+    return choose("selectbox", "Perturbation", "universal", list(titles), title=titles.__getitem__, width=200)
 
 
 def name_of(artifact: Artifact, place: int) -> str:

@@ -6,9 +6,10 @@ from typing import Any
 
 import streamlit as st
 
-from app import results, state, url
+from app import results, state
 from app.results import Attacked, Clean
 from app.ui import notices
+from app.ui.choose import show_corrections
 from core.data import SPECS, Dataset, DatasetSpec
 from core.data.specs import OFFICIAL
 from core.models import TITLES
@@ -101,7 +102,7 @@ def open_michels2019(title: str, intro: str, *, needs: Sequence[str], what: str)
             f"This bundle of {of} has no {what} yet; to have them, run `{command}`.",
             icon=":material/info:",
         )
-        url.show_corrections()
+        show_corrections()
         st.stop()
     return _opened(bundle, ())
 

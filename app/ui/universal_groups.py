@@ -7,10 +7,11 @@ import streamlit as st
 import torch
 from torch import Tensor
 
-from app import universal, url
+from app import universal
 from app.ui import pictures
 from app.ui import universal_planes as parts
 from app.ui.charts import show_chart
+from app.ui.choose import choose_page, choose_whether
 from app.ui.columns import columns
 from app.ui.page import Opened
 from app.ui.saving import offer_chart
@@ -128,13 +129,8 @@ def pick_by_name(every: Universals, known: Grid, picked: Sequence[int]) -> bool:
             args=(rows if len(rows) < len(every) else [], len(every)),
             help="Or draw a line around points; with Shift, to add to those picked out.",
         )
-        url.check_choice("isolate", ("true", "false"), "Isolate")
-        isolated = st.toggle(
-            "Isolate",
-            key="isolate",
-            bind="query-params",
-            disabled=not picked,
-            help="Show only those that are picked out.",
+        isolated = choose_whether(
+            "Isolate", "isolate", disabled=not picked, help="Show only those that are picked out."
         )
         st.button(
             "Clear",
@@ -175,10 +171,7 @@ def show_picked(page: Opened, every: Universals, rows: Tensor, picked: Sequence[
         about = {**page.about, "perturbations": len(shown)}
         show_fooling(rates, "Mean fooling rate", "picked-fooling", about)
     pages = max(1, -(-len(shown) // PER_PAGE))
-    if st.session_state.get("sheet", 1) > pages:
-        st.session_state["sheet"] = 1
-    url.check_number("sheet", 1, pages, "Page")
-    number = st.pagination(pages, key="sheet", bind="query-params") if pages > 1 else 1
+    number = choose_page("sheet", pages) if pages > 1 else 1
     parts.show_thumbnails(every, shown.tolist()[(number - 1) * PER_PAGE : number * PER_PAGE], "sheet")
 
 

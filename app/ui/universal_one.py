@@ -7,11 +7,12 @@ from typing import Any
 import streamlit as st
 from torch import Tensor
 
-from app import universal, url
+from app import universal
 from app.ui import effects, pictures
 from app.ui import universal_planes as parts
 from app.ui.charts import show_chart
 from app.ui.choices import choose_class
+from app.ui.choose import choose, choose_number, show_corrections
 from app.ui.columns import columns
 from app.ui.images import perturbation_png
 from app.ui.page import Opened
@@ -75,15 +76,12 @@ def choose_one(every: Universals, rows: Tensor) -> int:
     """The perturbation to look at, from the keyboard; a click on a point or a thumbnail sets the same."""
     options: list[int] = rows.tolist()
     titles = {row: every.name(row) for row in options}
-    url.check_choice(CHOSEN, list(titles.values()), "Perturbation")
-    if st.session_state.get(CHOSEN, options[0]) not in titles:
-        st.session_state[CHOSEN] = options[0]
-    return st.selectbox(
+    return choose(
+        "selectbox",
         "Perturbation",
+        CHOSEN,
         options,
-        format_func=titles.__getitem__,
-        key=CHOSEN,
-        bind="query-params",
+        title=titles.__getitem__,
         width=330,
         help="Or click a point, or a thumbnail.",
     )
@@ -91,17 +89,8 @@ def choose_one(every: Universals, rows: Tensor) -> int:
 
 def choose_strength(help: str) -> float:
     """How much of a perturbation is added."""
-    url.check_number("strength", 0, STRENGTH, "Strength")
-    return st.slider(
-        "Strength",
-        0.0,
-        STRENGTH,
-        1.0,
-        step=0.05,
-        key="strength",
-        bind="query-params",
-        width=330,
-        help=help,
+    return choose_number(
+        "slider", "Strength", "strength", 0.0, STRENGTH, default=1.0, step=0.05, width=330, help=help
     )
 
 
@@ -138,23 +127,20 @@ def show_effect(page: Opened, every: Universals, row: int) -> None:
     if page.dataset is None:
         return
     readers = [name for name in every.readers if f"{name}/weights" in page.bundle]
-    url.check_choice("eye", [TITLES[name] for name in readers], "Read by")
-    url.keep_possible("eye", readers)
-    url.check_choice("images", [str(count) for count in IMAGES], "Images")
     with st.container(horizontal=True, gap="medium", vertical_alignment="bottom"):
-        reader = st.selectbox(
+        reader = choose(
+            "selectbox",
             "Read by",
+            "eye",
             readers,
-            index=readers.index(every.model(row)) if every.model(row) in readers else 0,
-            format_func=TITLES.__getitem__,
-            key="eye",
-            bind="query-params",
+            title=TITLES.__getitem__,
+            default=every.model(row) if every.model(row) in readers else None,
             width=190,
         )
         strength = choose_strength("1 is as it was made. The images are changed and read anew at every move.")
-        count = st.selectbox("Images", IMAGES, key="images", bind="query-params", width=100)
+        count = choose("selectbox", "Images", "images", IMAGES, width=100)
         only = choose_class("Class", "of_class", page.spec.classes)
-    url.show_corrections()
+    show_corrections()
     test, classes = page.dataset.test, page.spec.classes
     index = every.index if only is None else every.index[test.labels[every.index] == only]
     delta = every.delta[row] * strength

@@ -9,7 +9,8 @@ import streamlit as st
 import torch
 from torch import Tensor
 
-from app import universal, url
+from app import universal
+from app.ui.choose import Number, choose, choose_number, choose_whether
 from app.ui.effects import full_gain
 from app.ui.images import data_uri, perturbation_png
 from app.ui.linked import show_linked
@@ -74,7 +75,6 @@ class Look:
 
 def choose_setting(known: Grid, count: int) -> Setting:
     """Sliders: through the stored settings, or through all with which something is computed."""
-    url.check_choice("free", ("true", "false"), "Any setting")
     free = st.session_state.get("free", st.query_params.get("free") == "true")
     with st.container(horizontal=True, gap="medium", vertical_alignment="bottom"):
         if free:
@@ -87,43 +87,30 @@ def choose_setting(known: Grid, count: int) -> Setting:
         else:
             chosen = Setting(
                 float(_stored("perplexity", "t-SNE: perplexity", known.perplexities, 30)),
-                int(_stored("neighbours", "UMAP: neighbours", known.neighbours, 15)),
-                int(_stored("draw_seed", "Seed", known.seeds, 0)),
+                _stored("neighbours", "UMAP: neighbours", known.neighbours, 15),
+                _stored("draw_seed", "Seed", known.seeds, 0),
             )
-        st.toggle(
+        choose_whether(
             "Any setting",
-            key="free",
-            bind="query-params",
+            "free",
             help="Off: settings that were computed beforehand. On: any; what is not stored is computed now, "
             "which takes some seconds and can be stopped.",
         )
     return chosen
 
 
-def _stored(key: str, label: str, values: Sequence[float], usual: float) -> float:
-    titles = [f"{value:g}" for value in values]
-    url.check_choice(key, titles, label)
-    url.keep_possible(key, values)
-    nearest = min(values, key=lambda value: abs(value - usual))
+def _stored(key: str, label: str, values: Sequence[Number], usual: float) -> Number:
     if len(values) < 2:
         st.caption(f"{label} {values[0]:g}", width=140)
         return values[0]
-    return st.select_slider(
-        label,
-        values,
-        nearest,
-        format_func=lambda value: f"{value:g}",
-        key=key,
-        bind="query-params",
-        width=190,
+    nearest = min(values, key=lambda value: abs(value - usual))
+    return choose(
+        "select_slider", label, key, values, title=lambda value: f"{value:g}", default=nearest, width=190
     )
 
 
 def _number(key: str, label: str, most: int, usual: int, low: int = 2) -> int:
-    url.check_number(key, low, most, label)
-    if st.session_state.get(key, low) > most:
-        st.session_state[key] = most
-    return st.slider(label, low, most, usual, key=key, bind="query-params", width=190)
+    return choose_number("slider", label, key, low, most, default=usual, width=190)
 
 
 # Thumbnails follow from the key.

@@ -5,12 +5,13 @@ from functools import partial
 import streamlit as st
 import torch
 
-from app import coherence, url
+from app import coherence
 from app.coherence import Judged
 from app.results import Attacked, attack_words
 from app.ui import health, notices, tiles
 from app.ui.charts import offer_csv, show_chart
 from app.ui.choices import choose_class
+from app.ui.choose import choose, show_corrections
 from app.ui.page import Opened, open_page
 from app.ui.status import status_line
 from core.coherence import MEASURES, Difference
@@ -38,30 +39,16 @@ EXAMPLES = (6, 12, 24)
 Pair = tuple[int | None, int | None]
 
 
-def choose(page: Opened) -> tuple[str, str, Pair]:
+def choose_view(page: Opened) -> tuple[str, str, Pair]:
     """Model, measure of similarity and pair of classes."""
-    titles = [TITLES[model] for model in page.models]
-    url.check_choice("whose", titles, "Model")
-    url.keep_possible("whose", page.models)
-    url.check_choice("alike", list(SHORT.values()), "Similarity by")
     with st.container(horizontal=True, gap="medium", vertical_alignment="bottom"):
-        model = st.segmented_control(
-            "Model",
-            page.models,
-            default=page.models[0],
-            required=True,
-            format_func=TITLES.__getitem__,
-            key="whose",
-            bind="query-params",
-        )
-        measure = st.segmented_control(
+        model = choose("segmented_control", "Model", "whose", page.models, title=TITLES.__getitem__)
+        measure = choose(
+            "segmented_control",
             "Similarity by",
+            "alike",
             list(SHORT),
-            default="means",
-            required=True,
-            format_func=SHORT.__getitem__,
-            key="alike",
-            bind="query-params",
+            title=SHORT.__getitem__,
             help="  \n".join(f"**{SHORT[name]}**: {words}" for name, words in MEASURES.items())
             + "  \nAll from clean training images; no attacked network has a say.",
         )
@@ -199,11 +186,10 @@ def show_judges(page: Opened) -> list[Record]:
 def show_examples(page: Opened, attack: Attacked, found: Judged, pair: Pair) -> None:
     """Undetected images at both ends: all judges see the target, or none does."""
     assert attack.target is not None
-    url.check_choice("each", [str(count) for count in EXAMPLES], "Examples")
-    url.show_corrections()
     with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="bottom"):
         st.subheader(f"At both ends: undetected attacks on {attack.title}", anchor=False)
-        count = st.selectbox("Examples", EXAMPLES, key="each", bind="query-params", width=100)
+        count = choose("selectbox", "Examples", "each", EXAMPLES, width=100)
+    show_corrections()
     label, target = attack.label[found.row], attack.target[found.row]
     wanted = torch.ones_like(label, dtype=torch.bool)
     for chosen, classes in zip(pair, (label, target), strict=True):
@@ -237,8 +223,8 @@ def spaced(rows: list[int], count: int) -> list[int]:
 def main() -> None:
     st.html(tiles.STYLE)
     page = open_page("Visual coherence", INTRO, needs="matrix")
-    model, measure, pair = choose(page)
-    url.show_corrections()
+    model, measure, pair = choose_view(page)
+    show_corrections()
     source, target = pair
     chosen = None if source is None or target is None or source == target else (source, target)
     attack = page.attacked(model)

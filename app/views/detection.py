@@ -3,10 +3,11 @@
 import streamlit as st
 import torch
 
-from app import results, state, url
+from app import results, state
 from app.results import Attacked, attack_words
 from app.ui import health, notices
 from app.ui.charts import offer_csv, show_chart, trusted
+from app.ui.choose import choose, show_corrections
 from app.ui.page import Opened, open_page
 from app.ui.status import status_line
 from core.attacks import ATTACK_TITLES
@@ -45,14 +46,12 @@ def attack_title(name: str) -> str:
 
 def choose_attack(page: Opened) -> str:
     names = results.attack_names(page.bundle, page.models)
-    url.check_choice("method", [attack_title(name) for name in names], "Attack")
-    url.keep_possible("method", names)
-    return st.selectbox(
+    return choose(
+        "selectbox",
         "Attack",
+        "method",
         names,
-        format_func=attack_title,
-        key="method",
-        bind="query-params",
+        title=attack_title,
         width=260,
         help="R- attacks know of the detector and keep the reconstruction close. Compare R-PGD with PGD.",
     )
@@ -119,7 +118,6 @@ def show_histograms(page: Opened, attacks: list[Attacked]) -> list[Record]:
 
 def show_curve(page: Opened, attacks: list[Attacked]) -> list[Record]:
     """Fig. 2: the undetected rate at every false-positive rate. Returns the rows for a file."""
-    url.check_choice("upto", list(UPTO), "Curve up to")
     fprs = sorted({round(fpr / 1000, 6) for fpr in (*range(0, 500, 5), *range(50))} | set(state.FPRS))
     points = [
         point
@@ -128,14 +126,15 @@ def show_curve(page: Opened, attacks: list[Attacked]) -> list[Record]:
             attack.title, page.clean(attack.model).validation, attack.distance, attack.worked, fprs
         )
     ]
-    upto = st.segmented_control(
+    upto = choose(
+        "segmented_control",
         "False-positive rates up to",
+        "upto",
         list(UPTO),
         default="50 %",
-        required=True,
-        key="upto",
-        bind="query-params",
+        what="Curve up to",
     )
+    show_corrections()
     now = {p.model: p for p in points if abs(p.fpr - page.fpr) < 1e-9}
     words = ", ".join(f"{model} {in_words(point.rate)}" for model, point in now.items())
     show_chart(
@@ -154,10 +153,8 @@ def show_sweep(page: Opened) -> list[Record]:
         "one they pass the detector and fail to fool the network. A strong defence leaves no β at which "
         "the right-hand curve is high."
     )
-    url.check_choice("aim", [TARGETED, UNTARGETED], "Aim")
-    aim = st.segmented_control(
-        "Aim", [TARGETED, UNTARGETED], default=TARGETED, required=True, key="aim", bind="query-params"
-    )
+    aim = choose("segmented_control", "Aim", "aim", [TARGETED, UNTARGETED])
+    show_corrections()
     success: list[BetaPoint] = []
     undetected: list[BetaPoint] = []
     count = 0
@@ -235,7 +232,7 @@ def show_classes(page: Opened) -> list[Record]:
 def main() -> None:
     page = open_page("Detection", INTRO, needs="attack/r-pgd-targeted")
     name = choose_attack(page)
-    url.show_corrections()
+    show_corrections()
     attacks = [page.attacked(model, f"attack/{name}") for model in page.models]
     show_rates(page, attacks)
     left, right = st.columns(2, gap="large")

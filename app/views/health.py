@@ -4,9 +4,10 @@ import re
 
 import streamlit as st
 
-from app import results, state, url
+from app import results, state
 from app.ui import notices
 from app.ui.charts import offer_csv
+from app.ui.choose import choose, show_corrections
 from app.ui.health import MARKS
 from app.ui.status import status_line
 from core.attacks import ATTACK_TITLES
@@ -32,7 +33,7 @@ def name_of(number: int) -> str:
     return f"{number} · {EXPLANATIONS[number][0]}"
 
 
-def choose(model: str, number: int) -> None:
+def take_over(model: str, number: int) -> None:
     """Take over the cell that was pressed."""
     st.session_state["check"] = number
     st.session_state["of"] = model
@@ -56,7 +57,7 @@ def show_matrix(checks: Checks) -> None:
                     MARKS[check.verdict],
                     key=f"cell-{number}-{model}",
                     type="tertiary",
-                    on_click=choose,
+                    on_click=take_over,
                     args=(model, number),
                     help=f"{TITLES[model]}, check {number}: show the numbers behind it",
                 )
@@ -72,26 +73,10 @@ def number_words(number: Number) -> str:
 def choose_cell(checks: Checks) -> tuple[str, Check]:
     """Check and model, from the keyboard; pressing a verdict sets the same two."""
     numbers, models = list(EXPLANATIONS), list(checks)
-    url.check_choice("check", [name_of(number) for number in numbers], "Check")
-    url.check_choice("of", [TITLES[model] for model in models], "Model")
     failures = [(c.number, model) for model in models for c in checks[model] if c.verdict == FAILED]
     usual, whose = min(failures, default=(1, models[0]))
-    number = st.selectbox(
-        "Check",
-        numbers,
-        index=numbers.index(usual),
-        format_func=name_of,
-        key="check",
-        bind="query-params",
-    )
-    model = st.selectbox(
-        "Model",
-        models,
-        index=models.index(whose),
-        format_func=TITLES.__getitem__,
-        key="of",
-        bind="query-params",
-    )
+    number = choose("selectbox", "Check", "check", numbers, title=name_of, default=usual)
+    model = choose("selectbox", "Model", "of", models, title=TITLES.__getitem__, default=whose)
     return model, next(check for check in checks[model] if check.number == number)
 
 
@@ -150,7 +135,7 @@ def main() -> None:
         st.stop()
     found = results.health(bundle)
     if found is None:
-        url.show_corrections()
+        show_corrections()
         st.info(
             f"These results were built before there were checks; `python -m precompute build {dataset} "
             f"--profile {bundle.profile}` runs them.",
@@ -163,7 +148,7 @@ def main() -> None:
     left, right = st.columns([8, 4], gap="large")
     with right, st.container(key="health-detail"):
         show_detail(found)
-    url.show_corrections()
+    show_corrections()
     with left:
         show_matrix(found)
     about = {"dataset": dataset, "profile": bundle.profile}

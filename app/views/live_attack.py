@@ -6,10 +6,11 @@ from pathlib import Path
 import streamlit as st
 import torch
 
-from app import state, url
+from app import state
 from app.live import Frame, Request, Run
 from app.ui import notices
 from app.ui.choices import choose_attack, choose_model, choose_targets
+from app.ui.choose import show_corrections
 from app.ui.images import contact_sheet
 from app.ui.live_universal import show_universal
 from app.ui.picker import choose_image
@@ -52,7 +53,7 @@ def main() -> None:
     targets = choose_targets(dataset.spec.classes, label)
     corrections = st.container()
     with corrections:
-        url.show_corrections()
+        show_corrections()
 
     clean = found.load(f"{model}/clean", only=("validation_distance",)).tensors["validation_distance"]
     scene = Scene(model, dataset.spec.classes, threshold_at(clean, state.fpr()))
@@ -64,7 +65,7 @@ def main() -> None:
     show_attack_button(stage)
     frame = stage.choose_step(run)
     with corrections:
-        url.show_corrections()
+        show_corrections()
     note = "" if run.ended else "Press Attack to run it."
     if run.stopped:
         note = f"Stopped after {run.step:,} of {run.total:,} {stage.units}."

@@ -6,11 +6,12 @@ import streamlit as st
 import torch
 from torch import Tensor
 
-from app import minimum, universal, url
+from app import minimum, universal
 from app.minimum import ATTACKS, NAMES, NORMS, UNIVERSAL, Minimal
 from app.results import attack_words
 from app.ui import effects, notices, tiles
 from app.ui.charts import show_chart
+from app.ui.choose import choose, show_corrections
 from app.ui.columns import columns
 from app.ui.page import Opened, open_michels2019
 from app.ui.saving import offer_chart
@@ -32,25 +33,19 @@ DASHES = {"CW-L2": (), "Boundary": (7, 3), "DeepFool": (2, 3)}
 AROUND = 110
 
 
-def choose() -> tuple[str, str]:
+def choose_view() -> tuple[str, str]:
     """The norm, and how lengths are drawn."""
-    url.check_choice("norm", list(NORMS.values()), "Length")
-    url.check_choice("drawn", [POINTS, CURVES], "Drawn as")
-    norm = st.segmented_control(
+    norm = choose(
+        "segmented_control",
         "Length",
+        "norm",
         list(NORMS),
+        title=NORMS.__getitem__,
         default="l2",
-        required=True,
-        format_func=NORMS.__getitem__,
-        key="norm",
-        bind="query-params",
         help="In pixel units, where an image reaches from 0 to 1. ℓ₂: root of the sum of squares, which all "
         "three attacks make small. ℓ∞: the largest change of a pixel.",
     )
-    drawn = st.segmented_control(
-        "Drawn as", [POINTS, CURVES], default=POINTS, required=True, key="drawn", bind="query-params"
-    )
-    return norm, drawn
+    return norm, choose("segmented_control", "Drawn as", "drawn", [POINTS, CURVES])
 
 
 def show_lengths(page: Opened, groups: list[Lengths], norm: str, drawn: str) -> None:
@@ -117,14 +112,12 @@ def choose_image(page: Opened, found: dict[tuple[str, str], Minimal]) -> int | N
     if not images:
         return None
     titles = {image: f"{page.spec.classes[label[image]]}, image {image}" for image in images}
-    url.check_choice("picture", list(titles.values()), "Image")
-    url.keep_possible("picture", images)
-    return st.selectbox(
+    return choose(
+        "selectbox",
         "Image",
+        "picture",
         images,
-        format_func=titles.__getitem__,
-        key="picture",
-        bind="query-params",
+        title=titles.__getitem__,
         width=240,
         help="Of one image a class the change is stored. First come those that the most attacks moved.",
     )
@@ -255,8 +248,8 @@ def main() -> None:
     models = minimum.attack_models(page.bundle)
     found = {(m, attack): minimum.minimal(page.bundle, m, attack) for attack in ATTACKS for m in models}
     with st.container(horizontal=True, gap="medium", vertical_alignment="bottom"):
-        norm, drawn = choose()
-    url.show_corrections()
+        norm, drawn = choose_view()
+    show_corrections()
     means = minimum.published_means(page.bundle) if norm == "l2" else {}
     groups = [
         found[model, attack].lengths(norm, means.get((attack, model)))
@@ -268,7 +261,7 @@ def main() -> None:
     st.subheader("One image under all attacks", anchor=False)
     page.offer_pictures()
     image = choose_image(page, found)
-    url.show_corrections()
+    show_corrections()
     if image is None:
         st.info("No attack moved an image.", icon=":material/info:")
     else:

@@ -7,10 +7,11 @@ from typing import Any, Literal
 import streamlit as st
 from PIL import Image
 
-from app import state, url
+from app import state
 from app.results import Cached, health
 from app.ui import notices
 from app.ui.charts import offer_csv, show_chart
+from app.ui.choose import choose, show_corrections
 from app.ui.claims import VERDICTS, Warn, counts_html, findings_html, verdicts_html
 from app.ui.health import said
 from app.ui.paper_table import PaperTable
@@ -53,37 +54,24 @@ FRAME = 90  # pixels of a chart above and below what is drawn; a bare string wou
 
 
 def choose_paper() -> Paper:
-    url.check_choice("paper", list(PAPERS), "Paper")
-    name = st.selectbox(
-        "Paper", list(PAPERS), key="paper", bind="query-params", width=200, help="By its short name."
-    )
-    return PAPERS[name]
+    return PAPERS[choose("selectbox", "Paper", "paper", list(PAPERS), width=200, help="By its short name.")]
 
 
 def choose_part() -> str:
-    parts = [CLAIMS, TABLES, FIGURES]
-    url.check_choice("show", parts, "Show")
-    return st.segmented_control("Show", parts, default=CLAIMS, required=True, key="show", bind="query-params")
+    return choose("segmented_control", "Show", "show", [CLAIMS, TABLES, FIGURES])
 
 
 def choose_number(kind: str, numbers: list[str]) -> str:
     """Of a table or figure."""
-    key = kind.lower()
-    url.check_choice(key, numbers, kind)
-    return st.pills(kind, numbers, default=numbers[0], required=True, key=key, bind="query-params")
+    return choose("pills", kind, kind.lower(), numbers)
 
 
 def choose_claims(paper: Paper, found: list[Finding]) -> list[Finding]:
     """Those about one data set, with one verdict or any."""
     titles = {SPECS[name].title: name for name in paper.datasets}
-    url.check_choice("on", list(titles), "Data set")
-    on = st.segmented_control(
-        "Data set", list(titles), default=next(iter(titles)), required=True, key="on", bind="query-params"
-    )
+    on = choose("segmented_control", "Data set", "on", list(titles))
     about = [finding for finding in found if finding.dataset == titles[on]]
-    verdicts = [ALL, *VERDICTS]
-    url.check_choice("verdict", verdicts, "Verdict")
-    verdict = st.pills("Verdict", verdicts, default=ALL, required=True, key="verdict", bind="query-params")
+    verdict = choose("pills", "Verdict", "verdict", [ALL, *VERDICTS])
     st.html(counts_html(about))
     order = list(VERDICTS)
     chosen = [finding for finding in about if verdict in (ALL, finding.verdict)]
@@ -98,7 +86,7 @@ def tested(paper: str, keys: tuple[str, ...], _results: Results) -> list[Finding
 
 def show_claims(paper: Paper, found: list[Finding], warn: Warn) -> None:
     chosen = choose_claims(paper, found)
-    url.show_corrections()
+    show_corrections()
     st.caption(
         "A claim **holds** when all its comparisons do, at 5 %, and is **contradicted** when the opposite of "
         "one is shown; with fewer images more is **undecided**. One-sided p-values of the claimed order, "
@@ -152,11 +140,8 @@ def show_table(paper: Paper, table: Table, rows: list[dict[str, Any]], warn: War
     st.subheader(f"Table {table.number}. {table.title}", anchor=False)
     if table.note:
         st.markdown(table.note)
-    url.check_choice("as", [NUMBERS, CHART], "As")
-    drawn = st.segmented_control(
-        "As", [NUMBERS, CHART], default=NUMBERS, required=True, key="as", bind="query-params"
-    )
-    url.show_corrections()
+    drawn = choose("segmented_control", "As", "as", [NUMBERS, CHART])
+    show_corrections()
     drawing = table_drawing(rows, table.number)
     chosen = [row for row in rows if row["table"] == table.number]
     if drawn == CHART:
@@ -184,7 +169,7 @@ def show_figure(paper: Paper, figure: Figure, results: Results, warn: Warn) -> N
     st.subheader(f"Figure {figure.number}. {figure.title}", anchor=False)
     if figure.note:
         st.markdown(figure.note)
-    url.show_corrections()
+    show_corrections()
     try:
         with st.spinner("Drawing"):
             drawing = figure.draw(results)

@@ -4,10 +4,10 @@ from functools import partial
 
 import streamlit as st
 
-from app import url
 from app.results import Attacked, attack_words
 from app.ui import health, notices, tiles
 from app.ui.charts import offer_csv, show_chart
+from app.ui.choose import choose, show_corrections
 from app.ui.page import Opened, open_page
 from app.ui.status import status_line
 from core.data import SPECS
@@ -32,24 +32,18 @@ STYLES = {"Boxes": "boxes", "Colours": "colour"}
 
 
 def choose_view() -> tuple[str, str]:
-    url.check_choice("measure", list(MEASURES), "Measure")
-    url.check_choice("style", list(STYLES), "Drawn as")
-    measure = st.segmented_control(
+    measure = choose(
+        "segmented_control",
         "Measure",
+        "measure",
         list(MEASURES),
-        default=SUCCESS,
-        required=True,
-        key="measure",
-        bind="query-params",
         help="  \n".join(f"**{name}**: {words}" for name, words in MEASURES.items()),
     )
-    style = st.segmented_control(
+    style = choose(
+        "segmented_control",
         "Drawn as",
+        "style",
         list(STYLES),
-        default="Boxes",
-        required=True,
-        key="style",
-        bind="query-params",
         help="Boxes have an area in proportion to the rate; a full cell is 100 %.",
     )
     return measure, STYLES[style]
@@ -57,28 +51,26 @@ def choose_view() -> tuple[str, str]:
 
 def choose_pair(classes: tuple[str, ...]) -> tuple[int, int]:
     """Source and target, from the keyboard; a click on a box sets the same two."""
-    url.check_choice("source", classes, "Source")
-    url.check_choice("goal", classes, "Target")
     numbers = range(len(classes))
     usual_source, usual_target = USUAL.get(classes, (3, 8))
-    source = st.selectbox(
+    source = choose(
+        "selectbox",
         "Source",
+        "source",
         numbers,
-        index=usual_source,
-        format_func=classes.__getitem__,
-        key="source",
-        bind="query-params",
+        title=classes.__getitem__,
+        default=usual_source,
         width=170,
         help="True class of the images. Or click a box.",
     )
     others = [number for number in numbers if number != source]
-    target = st.selectbox(
+    target = choose(
+        "selectbox",
         "Target",
+        "goal",
         others,
-        index=others.index(usual_target) if usual_target != source else 0,
-        format_func=classes.__getitem__,
-        key="goal",
-        bind="query-params",
+        title=classes.__getitem__,
+        default=usual_target if usual_target != source else None,
         width=170,
         help="Class that the attack aims at.",
     )
@@ -202,7 +194,7 @@ def main() -> None:
     with st.container(horizontal=True, gap="medium", vertical_alignment="bottom"):
         measure, style = choose_view()
         pair = choose_pair(page.spec.classes)
-    url.show_corrections()
+    show_corrections()
     attacks = [page.attacked(model) for model in page.models]
     records = []
     for attack, column in zip(attacks, st.columns(len(attacks), gap="medium"), strict=True):

@@ -7,11 +7,12 @@ from typing import Any
 import streamlit as st
 import torch
 
-from app import minimum, universal, url
+from app import minimum, universal
 from app.minimum import NAMES, UNIVERSAL, Minimal, Transferred
 from app.results import attack_words
 from app.ui import effects, notices, tiles
 from app.ui.charts import show_chart
+from app.ui.choose import choose, show_corrections
 from app.ui.columns import columns
 from app.ui.page import Opened, open_michels2019
 from app.ui.saving import offer_chart
@@ -33,31 +34,24 @@ EXAMPLES = (10, 20, 40)
 AROUND = 150
 
 
-def choose(attacks: tuple[str, ...]) -> tuple[str, str]:
+def choose_attack(attacks: tuple[str, ...]) -> tuple[str, str]:
     """The attack, and what rates are counted over."""
-    titles = [NAMES[attack] for attack in attacks]
-    url.check_choice("by", titles, "Attack")
-    url.keep_possible("by", attacks)
-    url.check_choice("over", list(OVER.values()), "Counted over")
-    attack = st.segmented_control(
+    attack = choose(
+        "segmented_control",
         "Attack",
+        "by",
         attacks,
+        title=NAMES.__getitem__,
         default=UNIVERSAL,
-        required=True,
-        format_func=NAMES.__getitem__,
-        key="by",
-        bind="query-params",
         help="CW aims at a random class, and only that counts. Boundary and DeepFool leave the true class. "
         "A universal perturbation is one change for all images.",
     )
-    over = st.segmented_control(
+    over = choose(
+        "segmented_control",
         "Counted over",
+        "over",
         list(OVER),
-        default="all",
-        required=True,
-        format_func=OVER.__getitem__,
-        key="over",
-        bind="query-params",
+        title=OVER.__getitem__,
         help="  \n".join(f"**{OVER[name]}**: {words}." for name, words in DENOMINATORS.items())
         + "  \nThe paper's public code counts over all attacked images.",
     )
@@ -77,25 +71,12 @@ def usual_pair(attacks: Mapping[str, Transferred]) -> Transfer:
 
 def choose_pair(found: Transferred, usual: Transfer) -> tuple[str, str]:
     """Source and reader, from the keyboard; a click sets the same two."""
-    chosen: list[str] = []
-    for key, label, names, default in (
-        ("made", "Made on", found.sources, usual.source),
-        ("read", "Read by", found.models, usual.model),
-    ):
-        url.check_choice(key, [TITLES[name] for name in names], label)
-        url.keep_possible(key, names)
-        chosen.append(
-            st.selectbox(
-                label,
-                names,
-                index=names.index(default),
-                format_func=TITLES.__getitem__,
-                key=key,
-                bind="query-params",
-                width=190,
-            )
-        )
-    return chosen[0], chosen[1]
+    title = TITLES.__getitem__
+    source = choose(
+        "selectbox", "Made on", "made", found.sources, title=title, default=usual.source, width=190
+    )
+    reader = choose("selectbox", "Read by", "read", found.models, title=title, default=usual.model, width=190)
+    return source, reader
 
 
 def pick_cell(key: str) -> None:
@@ -175,11 +156,10 @@ def show_table(page: Opened, cells: list[Transfer], attack: str, over: str, pair
 def show_examples(page: Opened, found: Transferred, attack: str, pair: tuple[str, str]) -> None:
     """Images of the chosen cell."""
     source, model = pair
-    url.check_choice("each", [str(count) for count in EXAMPLES], "Examples")
     with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="bottom"):
         st.subheader(f"Made on {TITLES[source]}, read by {TITLES[model]}", anchor=False)
-        count = st.selectbox("Examples", EXAMPLES, key="each", bind="query-params", width=100)
-    url.show_corrections()
+        count = choose("selectbox", "Examples", "each", EXAMPLES, width=100)
+    show_corrections()
     page.offer_pictures()
     if attack == UNIVERSAL:
         shown = universal_tiles(page, source, model, count)
@@ -278,12 +258,12 @@ def main() -> None:
     page = open_michels2019("Transfer", INTRO, needs=("transfer/universal",), what="transferred attacks")
     attacks = minimum.attacks_of(page.bundle)
     with st.container(horizontal=True, gap="medium", vertical_alignment="bottom"):
-        attack, over = choose(attacks)
+        attack, over = choose_attack(attacks)
     known = {name: minimum.transferred(page.bundle, name) for name in attacks}
     found = known[attack]
     with st.container(horizontal=True, gap="medium", vertical_alignment="bottom"):
         pair = choose_pair(found, usual_pair(known))
-    url.show_corrections()
+    show_corrections()
     cells = found.cells(over)
     left, right = columns([5, 6], "matrix", least=24)
     with left:

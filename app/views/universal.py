@@ -4,10 +4,11 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 from torch import Tensor
 
-from app import universal, url
+from app import universal
 from app.embedder import Embedded
 from app.ui import notices, planes, tiles
 from app.ui import universal_planes as parts
+from app.ui.choose import choose, show_corrections
 from app.ui.columns import columns
 from app.ui.page import Opened, open_michels2019
 from app.ui.planes import Placed
@@ -32,37 +33,23 @@ SCOPES = {EVERY: "All networks", PAPER: "Those of the paper"}
 
 def choose_view(every: Universals) -> tuple[str, By, str]:
     """Whose perturbations, and what colours tell."""
-    url.check_choice("nets", list(SCOPES.values()), "Networks")
-    url.check_choice("tint", list(BY.values()), "Colour by")
-    scope = st.segmented_control(
-        "Networks",
-        list(SCOPES),
-        default=EVERY,
-        required=True,
-        format_func=SCOPES.__getitem__,
-        key="nets",
-        bind="query-params",
-    )
-    by: By = st.segmented_control(
+    scope = choose("segmented_control", "Networks", "nets", list(SCOPES), title=SCOPES.__getitem__)
+    by = choose(
+        "segmented_control",
         "Colour by",
+        "tint",
         list(BY),
-        default="model",
-        required=True,
-        format_func=BY.__getitem__,
-        key="tint",
-        bind="query-params",
+        title=BY.__getitem__,
         help="Parts of the test set are what perturbations were made from. Shapes always tell networks.",
     )
     readers = [OWN_READER, *every.readers]
     titles = {OWN_READER: "its own network", **{name: TITLES[name] for name in every.readers}}
-    url.check_choice("fools", list(titles.values()), "Fooling rate on")
-    url.keep_possible("fools", readers)
-    reader = st.selectbox(
+    reader = choose(
+        "selectbox",
         "Fooling rate on",
+        "fools",
         readers,
-        format_func=titles.__getitem__,
-        key="fools",
-        bind="query-params",
+        title=titles.__getitem__,
         width=190,
         help="Share of the test images that this network reads rightly, and does not with the perturbation.",
     )
@@ -129,7 +116,7 @@ def main() -> None:
     placed = planes.find(page.bundle, every, known, setting)
     known_all = all(made is not None for made in placed.values())
     with said:
-        url.show_corrections()
+        show_corrections()
     if known_all:
         with above:
             show_planes(page, every, rows, placed, look, beside)
