@@ -12,12 +12,12 @@ from app.ui import notices
 from app.ui.choices import choose_attack, choose_model, choose_targets
 from app.ui.choose import show_corrections
 from app.ui.images import contact_sheet
-from app.ui.live_universal import show_universal
 from app.ui.picker import choose_image
 from app.ui.scenarios import show_scenarios
 from app.ui.scene import Scene
 from app.ui.stage import Stage
 from app.ui.status import status_line
+from app.ui.universal.live import show_universal
 from core.attacks import Boundary, starting_points
 from core.data import Dataset
 from core.images import from_uint8

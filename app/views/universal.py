@@ -6,17 +6,18 @@ from torch import Tensor
 
 from app import universal
 from app.embedder import Embedded
-from app.ui import notices, planes, tiles
-from app.ui import universal_planes as parts
+from app.ui import notices, tiles
 from app.ui.choose import choose, show_corrections
 from app.ui.columns import columns
 from app.ui.page import Opened, open_michels2019
-from app.ui.planes import Placed
 from app.ui.saving import offer_drawing
 from app.ui.status import status_line
-from app.ui.universal_groups import pick_by_name, separation_rows, show_picked, show_separation
-from app.ui.universal_one import choose_one, show_effect, show_one
-from app.ui.universal_planes import BY, OWN_READER, Look
+from app.ui.universal import coordinates, picks
+from app.ui.universal.coordinates import Placed
+from app.ui.universal.groups import pick_by_name, separation_rows, show_picked, show_separation
+from app.ui.universal.one import choose_one, show_effect, show_one
+from app.ui.universal.planes import BY, OWN_READER, Look, draw_plane, make_dots, show_planes
+from app.ui.universal.settings import choose_setting
 from app.universal import EVERY, NEEDS, PAPER, SPACES, Universals
 from core.figures.plane import By, Dot
 from core.figures.style import Record
@@ -56,7 +57,7 @@ def choose_view(every: Universals) -> tuple[str, By, str]:
     return scope, by, reader
 
 
-def show_planes(
+def show_space(
     page: Opened,
     every: Universals,
     rows: Tensor,
@@ -72,7 +73,7 @@ def show_planes(
         if made is None:
             continue
         where = made.places if isinstance(made, Embedded) else made
-        dots = parts.make_dots(every, rows, where, look.reader, look.picked)
+        dots = make_dots(every, rows, where, look.reader, look.picked)
         if look.isolated:
             dots = [dot for dot in dots if dot.id in picked]
         if not dots:
@@ -88,8 +89,8 @@ def show_planes(
         computed = {space: made.rows for space, made in placed.items() if isinstance(made, Embedded)}
         show_separation(page, separation_rows(page.bundle, look.known, look.setting, computed))
     if drawn:
-        parts.show_planes(drawn, look, every)
-        panels = [Panel(parts.draw_plane(s, dots, look), words) for s, (dots, words) in drawn.items()]
+        show_planes(drawn, look, every)
+        panels = [Panel(draw_plane(s, dots, look), words) for s, (dots, words) in drawn.items()]
         offer_drawing(Drawing(tuple(panels), tuple(records)), f"{page.spec.name}-universal")
 
 
@@ -101,8 +102,8 @@ def main() -> None:
         scope, by, reader = choose_view(every)
     known = universal.grid(page.bundle, scope)
     rows = every.rows_of(known.models)
-    setting = parts.choose_setting(known, len(rows))
-    picked = parts.picked_rows(len(every))
+    setting = choose_setting(known, len(rows))
+    picked = picks.picked_rows(len(every))
     # What is chosen further down decides what is drawn here.
     said = st.container()
     left, beside = columns([10, 4], "planes", least=15)
@@ -113,21 +114,21 @@ def main() -> None:
     st.subheader("One perturbation", anchor=False)
     row = choose_one(every, rows)
     look = Look(known, setting, by, reader, row, tuple(picked), isolated)
-    placed = planes.find(page.bundle, every, known, setting)
+    placed = coordinates.find(page.bundle, every, known, setting)
     known_all = all(made is not None for made in placed.values())
     with said:
         show_corrections()
     if known_all:
         with above:
-            show_planes(page, every, rows, placed, look, beside)
+            show_space(page, every, rows, placed, look, beside)
     with middle:
         show_picked(page, every, rows, picked)
     show_one(page, every, rows, row)
     show_effect(page, every, row)
     if not known_all:  # last, as it takes a while
         with above:
-            placed = planes.complete(placed, every, rows, known, setting)
-            show_planes(page, every, rows, placed, look, beside)
+            placed = coordinates.complete(placed, every, rows, known, setting)
+            show_space(page, every, rows, placed, look, beside)
     facts = every.facts
     made_now = [made.seconds for made in placed.values() if isinstance(made, Embedded)]
     status_line(

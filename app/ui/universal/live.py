@@ -17,7 +17,7 @@ from app.ui.columns import columns
 from app.ui.images import png
 from app.ui.saving import offer_chart
 from app.ui.scene import Scene
-from app.ui.universal_one import choose_strength, perturbation_picture
+from app.ui.universal.one import choose_strength, perturbation_picture
 from app.ui.verdict import Verdict
 from app.universal import part_name
 from core.attacks import perturb

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from app import universal
 from app.embedder import Embedded, EmbeddingFailed, embed
-from app.ui.universal_planes import Setting
+from app.ui.universal.settings import Setting
 from app.universal import SPACES, Grid, Universals
 from precompute.store import Bundle
 

@@ -9,14 +9,15 @@ from torch import Tensor
 
 from app import universal
 from app.ui import pictures
-from app.ui import universal_planes as parts
 from app.ui.charts import show_chart
 from app.ui.choose import choose_page, choose_whether
 from app.ui.columns import columns
 from app.ui.page import Opened
 from app.ui.saving import offer_chart
-from app.ui.universal_one import perturbation_picture, show_fooling
-from app.ui.universal_planes import Setting
+from app.ui.universal import picks
+from app.ui.universal.one import perturbation_picture, show_fooling
+from app.ui.universal.settings import Setting
+from app.ui.universal.thumbnails import show_thumbnails
 from app.universal import SPACES, Grid, Universals
 from core.figures.coherence import Estimate, estimate_chart
 from core.figures.style import in_words, p_text, percent
@@ -125,7 +126,7 @@ def pick_by_name(every: Universals, known: Grid, picked: Sequence[int]) -> bool:
             "Pick out",
             icon=":material/filter_alt:",
             key="pick-out",
-            on_click=parts.pick_out,
+            on_click=picks.pick_out,
             args=(rows if len(rows) < len(every) else [], len(every)),
             help="Or draw a line around points; with Shift, to add to those picked out.",
         )
@@ -137,7 +138,7 @@ def pick_by_name(every: Universals, known: Grid, picked: Sequence[int]) -> bool:
             icon=":material/close:",
             type="tertiary",
             key="clear",
-            on_click=parts.pick_out,
+            on_click=picks.pick_out,
             args=([], len(every)),
             disabled=not picked,
         )
@@ -162,7 +163,7 @@ def show_picked(page: Opened, every: Universals, rows: Tensor, picked: Sequence[
         return
     left, middle, right = columns([2, 3, 4], "picked", least=12)
     with left:
-        levels = parts.mean_levels(every, shown.tolist())
+        levels = every.levels[shown].float().mean(0)
         st.html(pictures.row([perturbation_picture(levels, "Their mean", f"mean of {len(shown)}")], []))
     with middle:
         show_counts(every, shown)
@@ -172,7 +173,7 @@ def show_picked(page: Opened, every: Universals, rows: Tensor, picked: Sequence[
         show_fooling(rates, "Mean fooling rate", "picked-fooling", about)
     pages = max(1, -(-len(shown) // PER_PAGE))
     number = choose_page("sheet", pages) if pages > 1 else 1
-    parts.show_thumbnails(every, shown.tolist()[(number - 1) * PER_PAGE : number * PER_PAGE], "sheet")
+    show_thumbnails(every, shown.tolist()[(number - 1) * PER_PAGE : number * PER_PAGE], "sheet")
 
 
 def show_counts(every: Universals, shown: Tensor) -> None:

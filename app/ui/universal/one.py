@@ -9,7 +9,6 @@ from torch import Tensor
 
 from app import universal
 from app.ui import effects, pictures
-from app.ui import universal_planes as parts
 from app.ui.charts import show_chart
 from app.ui.choices import choose_class
 from app.ui.choose import choose, choose_number, show_corrections
@@ -18,7 +17,8 @@ from app.ui.images import perturbation_png
 from app.ui.page import Opened
 from app.ui.saving import offer_chart
 from app.ui.status import status_line
-from app.ui.universal_planes import CHOSEN
+from app.ui.universal import picks
+from app.ui.universal.thumbnails import show_thumbnails
 from app.universal import Universals
 from core.attacks import perturb
 from core.figures.coherence import Estimate, estimate_chart
@@ -79,7 +79,7 @@ def choose_one(every: Universals, rows: Tensor) -> int:
     return choose(
         "selectbox",
         "Perturbation",
-        CHOSEN,
+        picks.ONE,
         options,
         title=titles.__getitem__,
         width=330,
@@ -112,7 +112,7 @@ def show_one(page: Opened, every: Universals, rows: Tensor, row: int) -> None:
         st.markdown("**Nearest neighbours**", help="By angle, over all pixels; on hover the cosine.")
         near = every.neighbours(row, rows, NEAREST)
         notes = [f"cosine {cosine:.2f}" for _, cosine in near]
-        parts.show_thumbnails(every, [other for other, _ in near], "near", notes)
+        show_thumbnails(every, [other for other, _ in near], "near", notes)
         same = sum(every.source[other] == every.source[row] for other, _ in near)
         st.caption(f"{same} of {len(near)} from the same network.")
     with right:
