@@ -57,7 +57,7 @@ def choose_view(every: Universals) -> tuple[str, By, str]:
     return scope, by, reader
 
 
-def show_space(
+def show_embeddings(
     page: Opened,
     every: Universals,
     rows: Tensor,
@@ -87,7 +87,7 @@ def show_space(
         records += [{**about, **dot.record()} for dot in dots]
     with beside:
         computed = {space: made.rows for space, made in placed.items() if isinstance(made, Embedded)}
-        show_separation(page, separation_rows(page.bundle, look.known, look.setting, computed))
+        show_separation(page, separation_rows(page.bundle, look.grid, look.setting, computed))
     if drawn:
         show_planes(drawn, look, every)
         panels = [Panel(draw_plane(s, dots, look), words) for s, (dots, words) in drawn.items()]
@@ -100,35 +100,35 @@ def main() -> None:
     every = universal.collect(page.bundle)
     with st.container(horizontal=True, gap="medium", vertical_alignment="bottom"):
         scope, by, reader = choose_view(every)
-    known = universal.grid(page.bundle, scope)
-    rows = every.rows_of(known.models)
-    setting = choose_setting(known, len(rows))
+    grid = universal.grid(page.bundle, scope)
+    rows = every.rows_of(grid.models)
+    setting = choose_setting(grid, len(rows))
     picked = picks.picked_rows(len(every))
     # What is chosen further down decides what is drawn here.
-    said = st.container()
+    corrections = st.container()
     left, beside = columns([10, 4], "planes", least=15)
     with left:
         above = st.container()
-        isolated = pick_by_name(every, known, picked)
+        isolated = pick_by_name(every, grid, picked)
     middle = st.container()
     st.subheader("One perturbation", anchor=False)
     row = choose_one(every, rows)
-    look = Look(known, setting, by, reader, row, tuple(picked), isolated)
-    placed = coordinates.find(page.bundle, every, known, setting)
-    known_all = all(made is not None for made in placed.values())
-    with said:
+    look = Look(grid, setting, by, reader, row, tuple(picked), isolated)
+    placed = coordinates.find(page.bundle, every, grid, setting)
+    all_placed = all(made is not None for made in placed.values())
+    with corrections:
         show_corrections()
-    if known_all:
+    if all_placed:
         with above:
-            show_space(page, every, rows, placed, look, beside)
+            show_embeddings(page, every, rows, placed, look, beside)
     with middle:
         show_picked(page, every, rows, picked)
     show_one(page, every, rows, row)
     show_effect(page, every, row)
-    if not known_all:  # last, as it takes a while
+    if not all_placed:  # last, as it takes a while
         with above:
-            placed = coordinates.complete(placed, every, rows, known, setting)
-            show_space(page, every, rows, placed, look, beside)
+            placed = coordinates.complete(placed, every, rows, grid, setting)
+            show_embeddings(page, every, rows, placed, look, beside)
     facts = every.facts
     made_now = [made.seconds for made in placed.values() if isinstance(made, Embedded)]
     status_line(

@@ -30,7 +30,7 @@ ANY = "Any"
 
 
 def separation_rows(
-    bundle: Bundle, known: Grid, setting: Setting, computed: Mapping[str, Sequence[Mapping[str, Any]]]
+    bundle: Bundle, grid: Grid, setting: Setting, computed: Mapping[str, Sequence[Mapping[str, Any]]]
 ) -> list[dict[str, Any]]:
     """How far groups are apart in the pixels and in the two planes shown.
 
@@ -40,7 +40,7 @@ def separation_rows(
     wanted = {"pixels": (None, None)} | {space: (setting.of(space), setting.seed) for space in SPACES}
     stored = [
         row
-        for row in universal.separations(bundle, known)
+        for row in universal.separations(bundle, grid)
         if row["space"] not in computed and (row["setting"], row["seed"]) == wanted[row["space"]]
     ]
     rows = stored + [{**row, "space": space} for space, made in computed.items() for row in made]
@@ -55,7 +55,7 @@ def show_separation(page: Opened, rows: list[dict[str, Any]]) -> None:
         rows: From `separation_rows`.
     """
     spaces = {"pixels": "pixels", **SPACES}
-    found = [row for row in rows if row["metric"] == "silhouette"]
+    silhouettes = [row for row in rows if row["metric"] == "silhouette"]
     estimates = [
         Estimate(
             TITLES[row["model"]] if row["model"] else "between networks",
@@ -65,7 +65,7 @@ def show_separation(page: Opened, rows: list[dict[str, Any]]) -> None:
             row["high"],
             silhouette_words(row),
         )
-        for row in found
+        for row in silhouettes
     ]
     if not estimates:
         st.caption("There is one group alone, so that nothing can be apart.")
@@ -76,7 +76,7 @@ def show_separation(page: Opened, rows: list[dict[str, Any]]) -> None:
     )
     words = "; ".join(f"{e.model}, {e.row}: {e.words}" for e in estimates)
     show_chart(chart, f"Silhouettes with their intervals. {words}.", "separation")
-    offer_chart(chart, words, ({**page.about, **row} for row in found), f"{page.spec.name}-separation")
+    offer_chart(chart, words, ({**page.about, **row} for row in silhouettes), f"{page.spec.name}-separation")
     st.caption("Grey: networks from each other. In colour: parts of the test set within one network.")
     lines: list[str] = []
     for space in spaces:
@@ -99,12 +99,12 @@ def silhouette_words(row: Mapping[str, Any]) -> str:
     return f"{row['value']:.2f} ({spread}), {p_text(row['p_value'])}, n = {row['n']:.0f}"
 
 
-def pick_by_name(every: Universals, known: Grid, picked: Sequence[int]) -> bool:
+def pick_by_name(every: Universals, grid: Grid, picked: Sequence[int]) -> bool:
     """Pick out a network's or a part's perturbations, from the keyboard; isolate and clear.
 
     Returns: Whether only those that are picked out are to be shown.
     """
-    networks, count = [ANY, *known.models], int(every.part.max()) + 1
+    networks, count = [ANY, *grid.models], int(every.part.max()) + 1
     test_parts = [ANY, *map(universal.part_name, range(count))]
     with st.container(horizontal=True, gap="small", vertical_alignment="bottom"):
         network = st.selectbox(
@@ -178,11 +178,11 @@ def show_picked(page: Opened, every: Universals, rows: Tensor, picked: Sequence[
 
 def show_counts(every: Universals, shown: Tensor) -> None:
     """How many of which network, how long, how much alike."""
-    found = every.mean_length(shown)
-    spread = f" ({max(found.low, 0):.2f}–{found.high:.2f}, {found.n} parts)" if found.n > 1 else ""
+    length = every.mean_length(shown)
+    spread = f" ({max(length.low, 0):.2f}–{length.high:.2f}, {length.n} parts)" if length.n > 1 else ""
     reached = rate(every.reached[shown])
     lines = [
-        f"**Mean length** ℓ₂ {found.value:.2f}{spread}",
+        f"**Mean length** ℓ₂ {length.value:.2f}{spread}",
         f"**Halved accuracy** {in_words(reached)}",
         f"**Alignment** {every.alignment(shown):.2f}",
     ]

@@ -29,9 +29,9 @@ from core.models import TITLES
 from precompute.store import Artifact, Bundle
 
 
-def show_universal(found: Bundle, scene: Scene, dataset: Dataset, image: int) -> None:
+def show_universal(bundle: Bundle, scene: Scene, dataset: Dataset, image: int) -> None:
     """The section, where the bundle has universal perturbations of any network."""
-    makers = [name for name in state.model_names(found) if f"{name}/universal" in found]
+    makers = [name for name in state.model_names(bundle) if f"{name}/universal" in bundle]
     if not makers:
         return
     st.markdown("##### One perturbation for all images")
@@ -40,7 +40,7 @@ def show_universal(found: Bundle, scene: Scene, dataset: Dataset, image: int) ->
         "Does one that was made on another network fool this one too?"
     )
     with st.container(horizontal=True, gap="medium", vertical_alignment="bottom"):
-        maker, artifact = choose_maker(found, scene.model, makers)
+        maker, artifact = choose_maker(bundle, scene.model, makers)
         number = choose_number(artifact)
         strength = choose_strength("1 is as it was found; 0 is the image as it is.")
     t = artifact.tensors
@@ -60,10 +60,10 @@ def show_universal(found: Bundle, scene: Scene, dataset: Dataset, image: int) ->
         chart = answer_bars(answers, scene.quantity, verdict.colour, (0, 1.12))
         words = f"Bars: {scene.quantity} of each class, without and with the universal perturbation"
         show_chart(chart, words)
-        about = {"dataset": found.dataset, "model": scene.model, "image": image, "strength": strength}
+        about = {"dataset": bundle.dataset, "model": scene.model, "image": image, "strength": strength}
         about |= {"made_on": maker, "perturbation": name_of(artifact, number)}
         rows = ({**about, **answer.record()} for answer in answers)
-        offer_chart(chart, words, rows, f"{found.dataset}-{scene.model}-{image}-universal")
+        offer_chart(chart, words, rows, f"{bundle.dataset}-{scene.model}-{image}-universal")
     st.caption(
         f"Made on {TITLES[maker]}, {name_of(artifact, number)}, in {int(t['iterations'][number])} "
         f"iterations; with it {percent(float(t['accuracy'][number]))} of the images that it was made from "
@@ -72,7 +72,7 @@ def show_universal(found: Bundle, scene: Scene, dataset: Dataset, image: int) ->
     )
 
 
-def choose_maker(found: Bundle, model: str, makers: list[str]) -> tuple[str, Artifact]:
+def choose_maker(bundle: Bundle, model: str, makers: list[str]) -> tuple[str, Artifact]:
     """The network that a perturbation was made on, and its perturbations."""
     maker = choose(
         "segmented_control",
@@ -83,7 +83,7 @@ def choose_maker(found: Bundle, model: str, makers: list[str]) -> tuple[str, Art
         default=model if model in makers else None,
         width="content",
     )
-    return maker, found.load(f"{maker}/universal")
+    return maker, bundle.load(f"{maker}/universal")
 
 
 def choose_number(artifact: Artifact) -> int:

@@ -13,14 +13,14 @@ ONE, PICKED = "one", "picked"
 def picked_rows(count: int) -> list[int]:
     """What is picked out, from the address; none where nothing is."""
     text = st.query_params.get(PICKED, "")
-    found = universal.unpacked(text, count) if text else []
-    if found is None:
+    rows = universal.unpacked(text, count) if text else []
+    if rows is None:
         st.query_params.pop(PICKED)
         st.warning(
             "The address was corrected. Its selection is not about these perturbations; showing all.",
             icon=":material/link_off:",
         )
-    return found or []
+    return rows or []
 
 
 def pick_out(rows: Sequence[int], count: int) -> None:

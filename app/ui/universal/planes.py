@@ -27,7 +27,7 @@ class Look:
     """Everything that decides what the planes look like.
 
     Attributes:
-        known: The stored settings, and whose perturbations are shown.
+        grid: The stored settings, and whose perturbations are shown.
         setting: The chosen one.
         by: What colours tell.
         reader: Whose fooling rate is told; `OWN_READER` for each one's own network.
@@ -36,7 +36,7 @@ class Look:
         isolated: Whether only those are shown.
     """
 
-    known: Grid
+    grid: Grid
     setting: Setting
     by: By
     reader: str
@@ -57,12 +57,12 @@ def make_dots(
         picked: Rows that are picked out; none for all.
     """
     pictures, chosen = thumbnails(every.key, every), set(picked)
-    found: list[Dot] = []
+    dots: list[Dot] = []
     for row, (x, y) in zip(rows.tolist(), where.tolist(), strict=True):
         model = every.model(row)
         rated = every.fooling(row, model if reader == OWN_READER else reader)
         image, gain = pictures[row]
-        found.append(
+        dots.append(
             Dot(
                 id=row,
                 x=round(x, 3),
@@ -78,7 +78,7 @@ def make_dots(
                 picked=not chosen or row in chosen,
             )
         )
-    return found
+    return dots
 
 
 def whose_rate(look: Look) -> str:
@@ -161,8 +161,8 @@ def colouring(dots: Sequence[Dot], look: Look) -> tuple[list[str], dict[str, lis
         ]
         return [of[dot.part] for dot in dots], {**models, "Part": squares}, None
     values = [dot.norm if look.by == "norm" else dot.fooling for dot in dots]
-    known = [value for value in values if value is not None] or [0.0]
-    low, high = min(known), max(known)
+    numbers = [value for value in values if value is not None] or [0.0]
+    low, high = min(numbers), max(numbers)
     ends = [f"{end:.2f}" if look.by == "norm" else percent(end) for end in (low, high)]
     title = "Length ℓ₂" if look.by == "norm" else whose_rate(look).capitalize()
     colours = [GREY if value is None else ramp((value - low) / ((high - low) or 1)) for value in values]

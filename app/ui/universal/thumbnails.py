@@ -14,11 +14,11 @@ from app.universal import Universals
 @st.cache_resource(max_entries=8, show_spinner=False)
 def thumbnails(key: str, _every: Universals) -> list[tuple[str, float]]:  # noqa: ARG001
     """Every perturbation as an address that carries it, with the factor by which it is magnified."""
-    found: list[tuple[str, float]] = []
+    pictures: list[tuple[str, float]] = []
     for levels in _every.levels:
         gain = full_gain(levels)
-        found.append((data_uri(perturbation_png(levels, gain, small=True)), gain))
-    return found
+        pictures.append((data_uri(perturbation_png(levels, gain, small=True)), gain))
+    return pictures
 
 
 def show_thumbnails(every: Universals, rows: Sequence[int], place: str, notes: Sequence[str] = ()) -> None:
