@@ -28,7 +28,7 @@ FPRS = (
 
 def bundles() -> list[tuple[str, str]]:
     """(data set, profile) of every bundle there is, shipped or built here. Raises CorruptArtifact."""
-    return [(found.dataset, found.profile) for found in _bundles(default_url())]
+    return [(bundle.dataset, bundle.profile) for bundle in _bundles(default_url())]
 
 
 def best_profile(dataset: str) -> str | None:
@@ -47,12 +47,12 @@ def bundle(dataset: str) -> Bundle | None:
     chosen = st.session_state.get("profile")
     if (dataset, chosen) not in bundles():
         chosen = None
-    found = _store(default_url()).bundle(dataset, chosen)
-    if found and not fits(found):
+    best = _store(default_url()).bundle(dataset, chosen)
+    if best and not fits(best):
         others = [b for b in _bundles(default_url()) if b.dataset == dataset and fits(b)]
         others = [b for b in others if b.profile == (chosen or b.profile)]
-        found = min(others, key=lambda b: BEST_FIRST.index(b.profile), default=found)
-    return found
+        best = min(others, key=lambda b: BEST_FIRST.index(b.profile), default=best)
+    return best
 
 
 def fits(bundle: Bundle) -> bool:
@@ -75,17 +75,17 @@ def model(dataset: str, name: str) -> nn.Module:
 
     Raises: MissingArtifact, CorruptArtifact.
     """
-    found = bundle(dataset)
-    if found is None:
-        found = Bundle(_store(default_url()), dataset, "demo", {}, {})
-    if f"{name}/weights" not in found:
-        found.load(f"{name}/weights")  # says what is missing and how to build it
-    return _model(default_url(), dataset, name, found.names[f"{name}/weights"], str(device()))
+    chosen = bundle(dataset)
+    if chosen is None:
+        chosen = Bundle(_store(default_url()), dataset, "demo", {}, {})
+    if f"{name}/weights" not in chosen:
+        chosen.load(f"{name}/weights")  # says what is missing and how to build it
+    return _model(default_url(), dataset, name, chosen.names[f"{name}/weights"], str(device()))
 
 
-def model_names(found: Bundle) -> list[str]:
+def model_names(bundle: Bundle) -> list[str]:
     """The models of a bundle that can be attacked and judged: with weights and clean distances."""
-    return [name for name in models.MODELS if f"{name}/weights" in found and f"{name}/clean" in found]
+    return [name for name in models.MODELS if f"{name}/weights" in bundle and f"{name}/clean" in bundle]
 
 
 @contextmanager

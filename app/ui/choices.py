@@ -33,9 +33,9 @@ LIVE: dict[str, dict[str, Any]] = {
 ANY_CLASS = "Any"
 
 
-def choose_model(found: Bundle) -> str:
+def choose_model(bundle: Bundle) -> str:
     """One of the bundle's models."""
-    names = state.model_names(found)
+    names = state.model_names(bundle)
     return choose(
         "segmented_control",
         "Model",
@@ -56,7 +56,7 @@ def rebuilding_words(models: Sequence[str]) -> str:
     return f"The image is rebuilt {'; '.join(parts)}."
 
 
-def choose_attack(spec: DatasetSpec, found: Bundle, model: str) -> tuple[Attack, int]:
+def choose_attack(spec: DatasetSpec, bundle: Bundle, model: str) -> tuple[Attack, int]:
     """An attack and its seed; settings start from what its paper used on the data set."""
     name = choose(
         "segmented_control",
@@ -76,7 +76,7 @@ def choose_attack(spec: DatasetSpec, found: Bundle, model: str) -> tuple[Attack,
         "steps": 1 if one_step else spec.steps,
     }
     defaults |= LIVE.get(name, {})
-    if beta := best_beta(found, model, one_step):
+    if beta := best_beta(bundle, model, one_step):
         defaults["beta"] = beta
     kind = ATTACKS[name]
     chosen = attack_controls(kind, defaults, MAIN)
@@ -84,13 +84,13 @@ def choose_attack(spec: DatasetSpec, found: Bundle, model: str) -> tuple[Attack,
         # Of the others epsilon has one meaning on all pages, that of linf.
         chosen |= attack_controls(kind, defaults, (*MORE, "norm") if name in MINIMUM_NORM else MORE)
         seed = choose_seed()
-    known = {f.name for f in fields(kind)}
-    return kind(**{key: value for key, value in (defaults | chosen).items() if key in known}), seed
+    names = {f.name for f in fields(kind)}
+    return kind(**{key: value for key, value in (defaults | chosen).items() if key in names}), seed
 
 
-def best_beta(found: Bundle, model: str, one_step: bool = False) -> float | None:
+def best_beta(bundle: Bundle, model: str, one_step: bool = False) -> float | None:
     """The beta with which most attacks of the bundle went undetected, or None where nobody looked."""
-    sweep = found.get(f"{model}/beta-r-fgsm" if one_step else f"{model}/beta", only=())
+    sweep = bundle.get(f"{model}/beta-r-fgsm" if one_step else f"{model}/beta", only=())
     return float(sweep.facts["best_beta"]) if sweep else None
 
 

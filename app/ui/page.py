@@ -65,9 +65,9 @@ class Opened:
         """Phrases for the line at the foot of a page."""
         facts = self.bundle.facts
         words = {"device": "computed on {}", "size": "{} models"}
-        found = [form.format(facts[name]) for name, form in words.items() if facts.get(name)]
+        phrases = [form.format(facts[name]) for name, form in words.items() if facts.get(name)]
         copy = facts.get("data_copy", OFFICIAL)
-        return tuple(found if copy == OFFICIAL else [*found, f"data: {copy}"])
+        return tuple(phrases if copy == OFFICIAL else [*phrases, f"data: {copy}"])
 
 
 def open_page(title: str, intro: str, *, needs: str) -> Opened:

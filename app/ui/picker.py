@@ -77,8 +77,8 @@ def _candidates(dataset: Dataset, wanted: str) -> tuple[list[int], int]:
     """Image numbers in the order in which they are offered, and how many rows they fill."""
     labels, classes = dataset.test.labels, dataset.spec.classes
     if wanted != EACH:
-        found: list[int] = torch.nonzero(labels == classes.index(wanted)).flatten().tolist()
-        return found, max(1, -(-len(found) // THUMBNAILS))
+        members: list[int] = torch.nonzero(labels == classes.index(wanted)).flatten().tolist()
+        return members, max(1, -(-len(members) // THUMBNAILS))
     of_class = [torch.nonzero(labels == label).flatten().tolist() for label in range(len(classes))]
     rows = min(len(members) for members in of_class)
     return [members[row] for row in range(rows) for members in of_class], rows

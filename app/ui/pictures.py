@@ -72,10 +72,10 @@ def strip(cards: Sequence[Card]) -> str:
     for card in cards:
         v = card.verdict
         answer = v.classes[v.prediction]
-        told = f"aimed at {card.target}, read as {answer}, {v.headline}"
+        words = f"aimed at {card.target}, read as {answer}, {v.headline}"
         parts.append(
             f'<div class="cs-card" style="--c:{v.colour}"><b>→ {escape(card.target)}</b><div class="cs-pair">'
-            f'<img src="{data_uri(card.attacked)}" alt="Attacked image, {escape(told, quote=True)}">'
+            f'<img src="{data_uri(card.attacked)}" alt="Attacked image, {escape(words, quote=True)}">'
             f'<img src="{data_uri(card.reconstruction)}" '
             f'alt="Its reconstruction as {escape(answer, quote=True)}"></div>'
             f'<p><span class="cs-mark" style="opacity:1" aria-hidden="true">{v.mark}</span>{v.title}<br>'

@@ -78,17 +78,17 @@ class Scene:
         length = float(run.request.attack.size(frame.x[row : row + 1] - run.before.x))
         hit = self.verdict(run, frame, row).hit
         norm = getattr(run.request.attack, "norm", "l2")
-        found = f"**{length:.3g}** in {norm}"
+        change = f"**{length:.3g}** in {norm}"
         if hit and length == 0:
-            found = "none needed: the image is misread as it is"
+            change = "none needed: the image is misread as it is"
         elif not hit:
-            found = f"{found} on the way, not misread yet" if length else "none found yet"
+            change = f"{change} on the way, not misread yet" if length else "none found yet"
         if frame.queries is None:
-            return f"Smallest change: {found}."
+            return f"Smallest change: {change}."
         asked = int(frame.queries[row])
         if isinstance(run.request.attack, Boundary):
-            return f"**{asked:,}** answers asked for. Smallest change: {found}."
-        return f"**{asked:,}** gradients taken. Smallest change: {found}."
+            return f"**{asked:,}** answers asked for. Smallest change: {change}."
+        return f"**{asked:,}** gradients taken. Smallest change: {change}."
 
     def words(self, run: Run, frame: Frame, row: int, note: str = "") -> str:
         """The verdict as HTML: on one target, or on all of them."""
@@ -103,11 +103,11 @@ class Scene:
         hits = sum(verdict.hit for verdict in verdicts)
         unseen = sum(verdict.outcome is Outcome.UNDETECTED for verdict in verdicts)
         leading = Outcome.UNDETECTED if unseen else Outcome.FLAGGED if hits else Outcome.FAILED
-        told = verdicts[row]
+        verdict = verdicts[row]
         return pictures.summary_box(
             leading,
             f"{hits} of {len(verdicts)} targets hit, {unseen} of them missed by the detector",
-            f"Target {self.target_name(told.target)}: {told.sentence} {' '.join(notes)}",
+            f"Target {self.target_name(verdict.target)}: {verdict.sentence} {' '.join(notes)}",
         )
 
     def strip(self, run: Run, frame: Frame) -> str:

@@ -80,19 +80,19 @@ def show_scatter(page: Opened, attack: Attacked, measure: str, chosen: tuple[int
     """Success against similarity. The points can be saved."""
     outcomes, distances = coherence.outcomes(attack), coherence.distances(page.bundle, measure)
     points = similarity_table(outcomes, distances, page.spec.classes)
-    found = coherence.correlation(page.bundle, attack.model, measure)
+    rho = coherence.correlation(page.bundle, attack.model, measure)
     line = coherence.fit(attack.key, measure, outcomes, distances)
-    chart = similarity_chart(points, line, found, attack.title, MEASURES[measure], chosen=chosen, height=360)
+    chart = similarity_chart(points, line, rho, attack.title, MEASURES[measure], chosen=chosen, height=360)
     words = (
         f"Success rate of attacks on {attack.title} against the {MEASURES[measure]}, one point a pair of "
-        f"classes: {correlation_words(found)}."
+        f"classes: {correlation_words(rho)}."
     )
     show_chart(chart, words, "coherence-scatter", partial(pick, page, "coherence-scatter"))
     spread = dispersion_estimate(attack.title, coherence.dispersion(page.bundle, attack.model))
     st.markdown(
-        f"**Rank correlation** {correlation_words(found)} (Mantel’s test)  \n**Dispersion** {spread.words}",
+        f"**Rank correlation** {correlation_words(rho)} (Mantel’s test)  \n**Dispersion** {spread.words}",
         help="ρ is Spearman’s, freed of the chance that lies in rates over few images; before that it is "
-        f"{found.observed:.2f}. Dispersion is the standard deviation between pairs of classes beyond chance. "
+        f"{rho.observed:.2f}. Dispersion is the standard deviation between pairs of classes beyond chance. "
         "Intervals: 95 %, over other images of the same classes. Mantel’s test gives the names of classes "
         "out at random.",
     )
@@ -107,8 +107,8 @@ def compare_models(page: Opened, measure: str) -> None:
     correlations, spreads = [], []
     for model in page.models:
         for name in SHORT:
-            found = coherence.correlation(page.bundle, model, name)
-            correlations.append(correlation_estimate(TITLES[model], SHORT[name], found))
+            correlation = coherence.correlation(page.bundle, model, name)
+            correlations.append(correlation_estimate(TITLES[model], SHORT[name], correlation))
         spreads.append(dispersion_estimate(TITLES[model], coherence.dispersion(page.bundle, model)))
     left, right = st.columns(2, gap="medium")
     with left:
@@ -134,14 +134,15 @@ def compare_models(page: Opened, measure: str) -> None:
         st.markdown("  \n".join(lines), help=f"ρ by {MEASURES[measure]}. p is one-sided, of a value above 0.")
 
 
-def difference_words(found: Difference, digits: int = 2) -> str:
+def difference_words(difference: Difference, digits: int = 2) -> str:
     """A difference with its interval and test: "+0.21 (+0.05 to +0.40), p = 0.01"."""
-    if found.value != found.value:
+    if difference.value != difference.value:
         return "unknown: on one of them the pairs differ too little"
     value, low, high = (
-        f"{number:+.{digits}f}".replace("-", "−") for number in (found.value, found.low, found.high)
+        f"{number:+.{digits}f}".replace("-", "−")
+        for number in (difference.value, difference.low, difference.high)
     )
-    return f"{value} ({low} to {high}), {p_text(found.p_value)}, n = {found.n:,} images"
+    return f"{value} ({low} to {high}), {p_text(difference.p_value)}, n = {difference.n:,} images"
 
 
 def show_judges(page: Opened) -> list[Record]:
@@ -150,13 +151,13 @@ def show_judges(page: Opened) -> list[Record]:
     records: list[Record] = []
     for model, column in zip(page.models, st.columns(len(page.models), gap="medium"), strict=True):
         attack, threshold = page.attacked(model), page.threshold(model)
-        found = coherence.judged(page.bundle, model).undetected(attack, threshold)
+        judged = coherence.judged(page.bundle, model).undetected(attack, threshold)
         with column:
-            if not len(found.row):
+            if not len(judged.row):
                 st.info(f"No attack on {attack.title} went undetected.", icon=":material/info:")
                 continue
-            verdicts, agreed = coherence.said(found.key, threshold, found, attack)
-            chart = judges_chart(verdicts, attack.title, found.titles, subtitle=agreement_words(agreed))
+            verdicts, agreed = coherence.said(judged.key, threshold, judged, attack)
+            chart = judges_chart(verdicts, attack.title, judged.titles, subtitle=agreement_words(agreed))
             most = verdicts[-1].target
             words = (
                 f"What judges see in undetected attacks on {attack.title}: most of them the target in "
@@ -183,14 +184,14 @@ def show_judges(page: Opened) -> list[Record]:
     return records
 
 
-def show_examples(page: Opened, attack: Attacked, found: Judged, pair: Pair) -> None:
+def show_examples(page: Opened, attack: Attacked, judged: Judged, pair: Pair) -> None:
     """Undetected images at both ends: all judges see the target, or none does."""
     assert attack.target is not None
     with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="bottom"):
         st.subheader(f"At both ends: undetected attacks on {attack.title}", anchor=False)
         count = choose("selectbox", "Examples", "each", EXAMPLES, width=100)
     show_corrections()
-    label, target = attack.label[found.row], attack.target[found.row]
+    label, target = attack.label[judged.row], attack.target[judged.row]
     wanted = torch.ones_like(label, dtype=torch.bool)
     for chosen, classes in zip(pair, (label, target), strict=True):
         if chosen is not None:
@@ -198,14 +199,14 @@ def show_examples(page: Opened, attack: Attacked, found: Judged, pair: Pair) -> 
     if not bool(wanted.any()):
         st.info("No such attack went undetected. Choose other classes.", icon=":material/info:")
         return
-    votes, judges = found.votes(attack)[wanted], len(found.judges)
+    votes, judges = judged.votes(attack)[wanted], len(judged.judges)
     show = tiles.KINDS[0::2] if page.dataset else (tiles.PERTURBATION,)
     ends = {f"All {judges} judges see the target": judges, "No judge sees the target": 0}
     for (title, wished), column in zip(ends.items(), st.columns(2, gap="large"), strict=True):
         hits = votes == wished
         with column:
             st.markdown(f"**{title}**: {in_words(Rate(int(hits.sum()), len(hits)))}")
-            rows = spaced(attack.pictured(found.row[wanted][hits].tolist()), count)
+            rows = spaced(attack.pictured(judged.row[wanted][hits].tolist()), count)
             if rows:
                 made = tiles.make_tiles(
                     page.bundle, page.spec, page.dataset, attack, rows, page.threshold(attack.model)

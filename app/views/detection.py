@@ -113,7 +113,7 @@ def show_histograms(page: Opened, attacks: list[Attacked]) -> list[Record]:
             f"{threshold:.2f}; {in_words(undetected)} of the attacks worked and lie below it."
         )
         show_chart(chart, words)
-    return [{"model": TITLES[model], **bar.record()} for model, found in bars.items() for bar in found]
+    return [{"model": TITLES[model], **bar.record()} for model, bars_of in bars.items() for bar in bars_of]
 
 
 def show_curve(page: Opened, attacks: list[Attacked]) -> list[Record]:
@@ -202,7 +202,7 @@ def show_classes(page: Opened) -> list[Record]:
         parts[model] = by_class(clean.by_class, clean.label[: len(clean.by_class)])
     edges = common_edges([part for groups in parts.values() for part in groups.values()])
     bars = {model: histogram(groups, edges) for model, groups in parts.items()}
-    highest = 1.08 * max(bar.share for found in bars.values() for bar in found)
+    highest = 1.08 * max(bar.share for bars_of in bars.values() for bar in bars_of)
     for model, column in zip(models, st.columns(len(models), gap="large"), strict=True):
         own, other = (float(parts[model][name].median()) for name in (OWN, OTHER))
         chart = distance_chart(
@@ -219,8 +219,8 @@ def show_classes(page: Opened) -> list[Record]:
         )
         with column:
             show_chart(chart, words)
-            found = page.clean(model).by_class
-            count = 0 if found is None else len(found)
+            distances = page.clean(model).by_class
+            count = 0 if distances is None else len(distances)
             st.caption(
                 f"{count:,} clean test images; median {own:.2f} from their own class, {other:.2f} from "
                 "others."

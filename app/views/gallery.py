@@ -165,8 +165,8 @@ def page_tiles(page: Opened, items: list[Item]) -> list[tiles.Tile]:
     for attack in {item.attack.model: item.attack for item in items}.values():
         rows = [item.row for item in items if item.attack.model == attack.model]
         threshold = page.threshold(attack.model)
-        found = tiles.make_tiles(page.bundle, page.spec, page.dataset, attack, rows, threshold)
-        made |= {(attack.model, row): tile for row, tile in zip(rows, found, strict=True)}
+        of_model = tiles.make_tiles(page.bundle, page.spec, page.dataset, attack, rows, threshold)
+        made |= {(attack.model, row): tile for row, tile in zip(rows, of_model, strict=True)}
     return [made[item.attack.model, item.row] for item in items]
 
 

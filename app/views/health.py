@@ -26,7 +26,7 @@ NAMES = re.compile(rf"\b({'|'.join(TITLES)})\b")
 
 def figure_of(check: Check) -> str:
     """The number that decided, in words that have models by their titles."""
-    return NAMES.sub(lambda found: TITLES[found[0]], check.figure)
+    return NAMES.sub(lambda match: TITLES[match[0]], check.figure)
 
 
 def name_of(number: int) -> str:
@@ -47,8 +47,8 @@ def show_matrix(checks: Checks) -> None:
     for number, (name, meaning) in EXPLANATIONS.items():
         first, *places = st.columns(widths)
         first.markdown(f"**{number} · {name}**  \n:small[{meaning}]")
-        for place, (model, found) in zip(places, checks.items(), strict=True):
-            check = next((c for c in found if c.number == number), None)
+        for place, (model, of_model) in zip(places, checks.items(), strict=True):
+            check = next((c for c in of_model if c.number == number), None)
             if check is None:
                 place.caption("not run")
                 continue
@@ -95,12 +95,13 @@ def show_detail(checks: Checks) -> None:
 
 def touched_words(check: Check) -> str:
     """What a failed check touches: "success rate of PGD, BIM; undetected rate"."""
-    found: dict[str, list[str]] = {}
+    attacks_of: dict[str, list[str]] = {}
     for touch in check.touches:
         metric, _, attack = touch.partition("/")
-        found.setdefault(metric.replace("_", " "), []).append(ATTACK_TITLES.get(attack, attack))
+        attacks_of.setdefault(metric.replace("_", " "), []).append(ATTACK_TITLES.get(attack, attack))
     parts = [
-        metric if "" in attacks else f"{metric} of {', '.join(attacks)}" for metric, attacks in found.items()
+        metric if "" in attacks else f"{metric} of {', '.join(attacks)}"
+        for metric, attacks in attacks_of.items()
     ]
     return "; ".join(parts)
 
@@ -119,8 +120,8 @@ def records(checks: Checks) -> list[Record]:
             "high": number.high,
             "n": number.n,
         }
-        for model, found in checks.items()
-        for check in found
+        for model, of_model in checks.items()
+        for check in of_model
         for number in check.details or (Number("", float("nan"), 0),)
     ]
 
@@ -133,8 +134,8 @@ def main() -> None:
     if bundle is None:
         notices.missing_bundle(dataset)
         st.stop()
-    found = results.health(bundle)
-    if found is None:
+    checks = results.health(bundle)
+    if checks is None:
         show_corrections()
         st.info(
             f"These results were built before there were checks; `python -m precompute build {dataset} "
@@ -142,18 +143,18 @@ def main() -> None:
             icon=":material/info:",
         )
         st.stop()
-    count = sum(check.verdict == FAILED for checks in found.values() for check in checks)
-    total = sum(len(checks) for checks in found.values())
+    count = sum(check.verdict == FAILED for of_model in checks.values() for check in of_model)
+    total = sum(len(of_model) for of_model in checks.values())
     st.markdown(f"**{count} of {total}** checks failed. Press a verdict to see the numbers behind it.")
     left, right = st.columns([8, 4], gap="large")
     with right, st.container(key="health-detail"):
-        show_detail(found)
+        show_detail(checks)
     show_corrections()
     with left:
-        show_matrix(found)
+        show_matrix(checks)
     about = {"dataset": dataset, "profile": bundle.profile}
-    offer_csv("All numbers (CSV)", lambda: records(found), f"{dataset}-health", about)
-    facts = results.health_facts(bundle, next(iter(found)))
+    offer_csv("All numbers (CSV)", lambda: records(checks), f"{dataset}-health", about)
+    facts = results.health_facts(bundle, next(iter(checks)))
     status_line(
         f"{facts['fields']['steps']} iterations",
         f"computed on {facts['device']}, gradients in {facts['gradients']}",

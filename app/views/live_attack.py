@@ -37,17 +37,17 @@ def main() -> None:
     st.title("Live attack", anchor=False)
     st.caption(INTRO)
     name = state.dataset_name()
-    found, dataset = state.bundle(name), state.dataset(name)
-    if found is None or not state.model_names(found):
+    bundle, dataset = state.bundle(name), state.dataset(name)
+    if bundle is None or not state.model_names(bundle):
         notices.missing_bundle(name)
         return
     if dataset is None:
         notices.offer_download(name)
         return
-    show_scenarios(dataset, state.model_names(found)[0])
+    show_scenarios(dataset, state.model_names(bundle)[0])
     with st.sidebar:
-        model = choose_model(found)
-        attack, seed = choose_attack(dataset.spec, found, model)
+        model = choose_model(bundle)
+        attack, seed = choose_attack(dataset.spec, bundle, model)
     image = choose_image(dataset)
     label = int(dataset.test.labels[image])
     targets = choose_targets(dataset.spec.classes, label)
@@ -55,9 +55,9 @@ def main() -> None:
     with corrections:
         show_corrections()
 
-    clean = found.load(f"{model}/clean", only=("validation_distance",)).tensors["validation_distance"]
+    clean = bundle.load(f"{model}/clean", only=("validation_distance",)).tensors["validation_distance"]
     scene = Scene(model, dataset.spec.classes, threshold_at(clean, state.fpr()))
-    request = Request(name, model, found.names[f"{model}/weights"], image, label, targets, attack, seed)
+    request = Request(name, model, bundle.names[f"{model}/weights"], image, label, targets, attack, seed)
     stage = Stage(scene, request)
     run = current_run(request, dataset)
     if not run.ended and not st.session_state.get("hold"):
@@ -72,7 +72,7 @@ def main() -> None:
     stage.show(run, frame, charts=True, note=note)
     stage.offer(run, frame)
     offer_pictures(run, frame, stage.chosen)
-    show_universal(found, scene, dataset, image)
+    show_universal(bundle, scene, dataset, image)
     with st.expander("What happens here, and what to try", icon=":material/school:"):
         st.markdown(TEXT.read_text("utf-8"))
     status_line(
@@ -82,7 +82,7 @@ def main() -> None:
         live=True,
         n=len(targets),
         seconds=run.seconds,
-        profile=found.profile,
+        profile=bundle.profile,
     )
 
 

@@ -99,11 +99,11 @@ def interval(low: float | None, high: float | None) -> str:
     return "–" if low is None or high is None else f"{low:.2f}–{high:.2f}"
 
 
-def choose_image(page: Opened, found: dict[tuple[str, str], Minimal]) -> int | None:
+def choose_image(page: Opened, attacked: dict[tuple[str, str], Minimal]) -> int | None:
     """An image of which some attack's perturbation is kept; those that every attack moved come first."""
     count: dict[int, int] = {}
     label: dict[int, int] = {}
-    for made in found.values():
+    for made in attacked.values():
         for row in made.kept.tolist():
             image = int(made.index[row])
             count[image] = count.get(image, 0) + 1
@@ -124,13 +124,13 @@ def choose_image(page: Opened, found: dict[tuple[str, str], Minimal]) -> int | N
 
 
 def show_image(
-    page: Opened, found: dict[tuple[str, str], Minimal], models: tuple[str, ...], image: int
+    page: Opened, attacked: dict[tuple[str, str], Minimal], models: tuple[str, ...], image: int
 ) -> None:
     """The image under every attack, one column a model: original, attacked, perturbation (Fig. 1)."""
     for model, column in zip(models, columns([1] * len(models), "image", least=19), strict=True):
         with column:
             st.html(f'<div class="ct-title" style="--c:{MODEL_COLOURS[TITLES[model]]}">{TITLES[model]}</div>')
-            made = [found[model, attack] for attack in ATTACKS]
+            made = [attacked[model, attack] for attack in ATTACKS]
             lines = [tile for one in made if (tile := attack_tile(page, one, image))]
             lines += universal_tile(page, model, image)
             absent = [NAMES[one.attack] for one in made if kept_of(one, image) is None]
@@ -185,7 +185,9 @@ def universal_tile(page: Opened, model: str, image: int) -> list[effects.EffectT
     return [tile]
 
 
-def pictures_of(page: Opened, image: int, levels: Tensor, label: str, told: str) -> tuple[effects.Shown, ...]:
+def pictures_of(
+    page: Opened, image: int, levels: Tensor, label: str, reading: str
+) -> tuple[effects.Shown, ...]:
     """Original, attacked and perturbation; without a local copy the perturbation alone."""
     changed = effects.change(levels, f"What was changed of this {label}")
     if page.dataset is None:
@@ -194,12 +196,12 @@ def pictures_of(page: Opened, image: int, levels: Tensor, label: str, told: str)
     attacked = (clean.short() + levels).clamp(0, LEVELS).to(torch.uint8)
     return (
         effects.picture(clean, f"The original image, {label}", "original"),
-        effects.picture(attacked, f"The attacked image, {told}", "attacked"),
+        effects.picture(attacked, f"The attacked image, {reading}", "attacked"),
         changed,
     )
 
 
-def show_already(page: Opened, found: dict[tuple[str, str], Minimal], models: tuple[str, ...]) -> None:
+def show_already(page: Opened, attacked: dict[tuple[str, str], Minimal], models: tuple[str, ...]) -> None:
     """Images that were misread as they stood, by model."""
     st.subheader("Misread as they stand", anchor=False)
     st.caption(
@@ -209,7 +211,7 @@ def show_already(page: Opened, found: dict[tuple[str, str], Minimal], models: tu
     classes = page.spec.classes
     for model, column in zip(models, columns([1] * len(models), "already", least=19), strict=True):
         with column:
-            made = [found[model, attack] for attack in ATTACKS]
+            made = [attacked[model, attack] for attack in ATTACKS]
             counts = "; ".join(f"{NAMES[one.attack]} {in_words(rate(one.already))}" for one in made)
             st.markdown(f"**{TITLES[model]}**: {counts}")
             images: dict[int, effects.EffectTile] = {}
@@ -246,13 +248,13 @@ def main() -> None:
     needs = [f"{model}/minimum/{attack}" for model in universal.OWN for attack in ATTACKS]
     page = open_michels2019("Minimal perturbations", INTRO, needs=needs, what="minimal perturbations")
     models = minimum.attack_models(page.bundle)
-    found = {(m, attack): minimum.minimal(page.bundle, m, attack) for attack in ATTACKS for m in models}
+    attacked = {(m, attack): minimum.minimal(page.bundle, m, attack) for attack in ATTACKS for m in models}
     with st.container(horizontal=True, gap="medium", vertical_alignment="bottom"):
         norm, drawn = choose_view()
     show_corrections()
     means = minimum.published_means(page.bundle) if norm == "l2" else {}
     groups = [
-        found[model, attack].lengths(norm, means.get((attack, model)))
+        attacked[model, attack].lengths(norm, means.get((attack, model)))
         for attack in ATTACKS
         for model in models
     ]
@@ -260,20 +262,20 @@ def main() -> None:
     show_table(groups)
     st.subheader("One image under all attacks", anchor=False)
     page.offer_pictures()
-    image = choose_image(page, found)
+    image = choose_image(page, attacked)
     show_corrections()
     if image is None:
         st.info("No attack moved an image.", icon=":material/info:")
     else:
-        show_image(page, found, models, image)
+        show_image(page, attacked, models, image)
         st.caption(
             "Perturbations are drawn around white, red brighter and blue darker, each magnified until its "
             "largest change has the full colour; the factor stands below. They are stored in whole levels of "
             "1/255, which takes some back over the border: the readings are those of the exact images."
         )
-    show_already(page, found, models)
-    how = [attack_words(found[models[0], a].facts, targeted=a == "cw", with_beta=False) for a in ATTACKS]
-    n = found[models[0], ATTACKS[0]].index.numel()
+    show_already(page, attacked, models)
+    how = [attack_words(attacked[models[0], a].facts, targeted=a == "cw", with_beta=False) for a in ATTACKS]
+    n = attacked[models[0], ATTACKS[0]].index.numel()
     status_line(*how, *page.origin, live=False, n=n, profile=page.bundle.profile)
 
 

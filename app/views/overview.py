@@ -51,14 +51,14 @@ def main() -> None:
         st.markdown(TEXT.read_text("utf-8"))
         if st.button("Attack a digit", icon=":material/bolt:", type="primary", key="start"):
             st.switch_page("views/live_attack.py")
-    found = state.bundle(DATASET)
-    stored = found.get(f"{MODEL}/walkthrough") if found else None
+    bundle = state.bundle(DATASET)
+    stored = bundle.get(f"{MODEL}/walkthrough") if bundle else None
     place, clean = figure.empty(), None
-    if found is None or stored is None:
+    if bundle is None or stored is None:
         with figure:
             notices.missing_bundle(DATASET)
     else:
-        clean = found.load(f"{MODEL}/clean", only=("validation_distance",)).tensors["validation_distance"]
+        clean = bundle.load(f"{MODEL}/clean", only=("validation_distance",)).tensors["validation_distance"]
         show(place, clean, stored.facts, stored.tensors)
     st.space("small")
     for links in LINKS:
@@ -66,18 +66,18 @@ def main() -> None:
             with column.container(border=True, height="stretch", gap="xxsmall"):
                 st.page_link(f"views/{page}.py", icon=f":material/{icon}:")
                 st.caption(about)
-    if found is None or stored is None or clean is None:
+    if bundle is None or stored is None or clean is None:
         return
     foot = st.empty()
     facts = stored.facts
     about = ("Digits", "CapsNet", f"{facts['fields']['steps']} iterations")
     with foot:
-        status_line(*about, live=False, n=len(facts["betas"]), profile=found.profile)
+        status_line(*about, live=False, n=len(facts["betas"]), profile=bundle.profile)
     # What is stored is on the screen by now; computing it anew takes the place of that when it is done.
-    if live := attacked(found.names[f"{MODEL}/weights"], facts):
+    if live := attacked(bundle.names[f"{MODEL}/weights"], facts):
         show(place, clean, facts, live)
         with foot:
-            status_line(*about, live=True, n=len(facts["betas"]), profile=found.profile)
+            status_line(*about, live=True, n=len(facts["betas"]), profile=bundle.profile)
 
 
 def show(place: Any, clean: Tensor, facts: dict[str, Any], seen: dict[str, Tensor]) -> None:

@@ -139,12 +139,12 @@ def show_pair(page: Opened, attacks: list[Attacked], pair: tuple[int, int]) -> N
     with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
         st.subheader(f"{source} → {target}", anchor=False, width="content")
         st.html(tiles.colour_key(), width="stretch")
-    found: list[dict[int, int]] = []
+    rows_of: list[dict[int, int]] = []
     for attack in attacks:
         assert attack.target is not None
         rows = ((attack.label == pair[0]) & (attack.target == pair[1])).nonzero().flatten().tolist()
-        found.append({int(attack.index[row]): row for row in rows})
-    common = [image for image in found[0] if all(image in rows for rows in found)]
+        rows_of.append({int(attack.index[row]): row for row in rows})
+    common = [image for image in rows_of[0] if all(image in rows for rows in rows_of)]
     if not common:
         st.info("No image of this pair was attacked on every model.", icon=":material/info:")
         return
@@ -153,9 +153,9 @@ def show_pair(page: Opened, attacks: list[Attacked], pair: tuple[int, int]) -> N
     shown = [
         image
         for image in common
-        if all(attack.pictured([rows[image]]) for attack, rows in zip(attacks, found, strict=True))
+        if all(attack.pictured([rows[image]]) for attack, rows in zip(attacks, rows_of, strict=True))
     ]
-    for attack, rows in zip(attacks, found, strict=True):
+    for attack, rows in zip(attacks, rows_of, strict=True):
         chosen = [rows[image] for image in common]
         threshold = page.threshold(attack.model)
         columns[attack.title] = tiles.make_tiles(
@@ -164,7 +164,7 @@ def show_pair(page: Opened, attacks: list[Attacked], pair: tuple[int, int]) -> N
         worked = rate(attack.worked[chosen])
         missed = rate(attack.undetected(threshold)[chosen])
         notes[attack.title] = f"{worked.k} of {worked.n} worked, {missed.k} undetected"
-        warned = health.said(
+        warned = health.failed_words(
             check
             for metric in ("success_rate", "undetected_rate")
             for check in health.touching(page.bundle, attack.model, metric, attack.facts["attack"])

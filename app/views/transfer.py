@@ -64,18 +64,21 @@ def usual_pair(attacks: Mapping[str, Transferred]) -> Transfer:
     apart = [
         cell
         for cell in cells
-        if cell.source != cell.model and all(cell.source in found.sources for found in attacks.values())
+        if cell.source != cell.model
+        and all(cell.source in transferred.sources for transferred in attacks.values())
     ]
     return max(apart or cells, key=lambda cell: cell.rate.value)
 
 
-def choose_pair(found: Transferred, usual: Transfer) -> tuple[str, str]:
+def choose_pair(transferred: Transferred, usual: Transfer) -> tuple[str, str]:
     """Source and reader, from the keyboard; a click sets the same two."""
     title = TITLES.__getitem__
     source = choose(
-        "selectbox", "Made on", "made", found.sources, title=title, default=usual.source, width=190
+        "selectbox", "Made on", "made", transferred.sources, title=title, default=usual.source, width=190
     )
-    reader = choose("selectbox", "Read by", "read", found.models, title=title, default=usual.model, width=190)
+    reader = choose(
+        "selectbox", "Read by", "read", transferred.models, title=title, default=usual.model, width=190
+    )
     return source, reader
 
 
@@ -116,7 +119,7 @@ def records(page: Opened, cells: list[Transfer], attack: str, over: str) -> list
 
 def show_table(page: Opened, cells: list[Transfer], attack: str, over: str, pair: tuple[str, str]) -> None:
     """The same numbers as a table that can be sorted, with the paper's beside."""
-    known = {
+    published = {
         (row["source"], row["model"]): row["published"]
         for row in minimum.published(page.bundle, "2")
         if row["attack"] == attack and row["source"] and row["of"] == over
@@ -131,8 +134,8 @@ def show_table(page: Opened, cells: list[Transfer], attack: str, over: str, pair
             "95 % interval": interval(cell.rate, 1),
             "n": cell.rate.n,
         }
-        if known:
-            row["published"] = known.get((cell.source, cell.model))
+        if published:
+            row["published"] = published.get((cell.source, cell.model))
         rows.append(row)
     order = [(cell.source, cell.model) for cell in cells]
     share = st.column_config.NumberColumn(format="%.1f %%")
@@ -153,7 +156,7 @@ def show_table(page: Opened, cells: list[Transfer], attack: str, over: str, pair
     st.caption("95 % intervals by Wilson. Click a head to sort, a line to see its images.")
 
 
-def show_examples(page: Opened, found: Transferred, attack: str, pair: tuple[str, str]) -> None:
+def show_examples(page: Opened, transferred: Transferred, attack: str, pair: tuple[str, str]) -> None:
     """Images of the chosen cell."""
     source, model = pair
     with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="bottom"):
@@ -164,7 +167,7 @@ def show_examples(page: Opened, found: Transferred, attack: str, pair: tuple[str
     if attack == UNIVERSAL:
         shown = universal_tiles(page, source, model, count)
     else:
-        shown = minimal_tiles(page, found, minimum.minimal(page.bundle, source, attack), model, count)
+        shown = minimal_tiles(page, transferred, minimum.minimal(page.bundle, source, attack), model, count)
     if not shown:
         st.info(
             "No perturbation of this pair was kept: none was found that moved an image."
@@ -178,26 +181,26 @@ def show_examples(page: Opened, found: Transferred, attack: str, pair: tuple[str
 
 
 def minimal_tiles(
-    page: Opened, found: Transferred, made: Minimal, model: str, count: int
+    page: Opened, transferred: Transferred, made: Minimal, model: str, count: int
 ) -> list[effects.EffectTile]:
     """Images whose perturbation is kept, one of each class."""
-    assert found.prediction is not None
-    s, t = found.sources.index(made.model), found.models.index(model)
+    assert transferred.prediction is not None
+    s, t = transferred.sources.index(made.model), transferred.models.index(model)
     classes, shown = page.spec.classes, []
     for row in made.kept.tolist()[:count]:
         levels = made.levels(row)
         assert levels is not None
-        label, seen = int(made.label[row]), int(found.prediction[s, t, row])
-        clean = int(found.clean[t, row])
+        label, seen = int(made.label[row]), int(transferred.prediction[s, t, row])
+        clean = int(transferred.clean[t, row])
         target = None if made.target is None else int(made.target[row])
         pictures = [effects.change(levels, f"What {NAMES[made.attack]} changed on {TITLES[made.model]}")]
         if page.dataset:
             image = page.dataset.test.images[int(made.index[row])]
             attacked = (image.short() + levels).clamp(0, LEVELS).to(torch.uint8)
             own = classes[int(made.prediction[row])]
-            told = f"{TITLES[made.model]} reads {own}, {TITLES[model]} {classes[seen]}"
+            readings = f"{TITLES[made.model]} reads {own}, {TITLES[model]} {classes[seen]}"
             pictures.insert(0, effects.picture(image, f"The original image, {classes[label]}", "original"))
-            pictures.append(effects.picture(attacked, f"The attacked image; {told}", "attacked"))
+            pictures.append(effects.picture(attacked, f"The attacked image; {readings}", "attacked"))
         aim = f"{classes[label]} → {'any other' if target is None else classes[target]}"
         kind = effects.effect(seen, label, clean, target)
         shown.append(
@@ -259,24 +262,24 @@ def main() -> None:
     attacks = minimum.attacks_of(page.bundle)
     with st.container(horizontal=True, gap="medium", vertical_alignment="bottom"):
         attack, over = choose_attack(attacks)
-    known = {name: minimum.transferred(page.bundle, name) for name in attacks}
-    found = known[attack]
+    by_attack = {name: minimum.transferred(page.bundle, name) for name in attacks}
+    transferred = by_attack[attack]
     with st.container(horizontal=True, gap="medium", vertical_alignment="bottom"):
-        pair = choose_pair(found, usual_pair(known))
+        pair = choose_pair(transferred, usual_pair(by_attack))
     show_corrections()
-    cells = found.cells(over)
+    cells = transferred.cells(over)
     left, right = columns([5, 6], "matrix", least=24)
     with left:
         show_matrix(page, cells, attack, over, pair)
     with right:
         show_table(page, cells, attack, over, pair)
-    show_examples(page, found, attack, pair)
+    show_examples(page, transferred, attack, pair)
     if attack == UNIVERSAL:
         how = "mean count over the universal perturbations"
     else:
-        facts = minimum.minimal(page.bundle, found.sources[0], attack).facts
-        how = attack_words(facts, targeted=found.target is not None, with_beta=False)
-    status_line(how, *page.origin, live=False, n=len(found.label), profile=page.bundle.profile)
+        facts = minimum.minimal(page.bundle, transferred.sources[0], attack).facts
+        how = attack_words(facts, targeted=transferred.target is not None, with_beta=False)
+    status_line(how, *page.origin, live=False, n=len(transferred.label), profile=page.bundle.profile)
 
 
 with notices.explained():
