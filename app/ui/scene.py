@@ -2,16 +2,17 @@
 
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from app.live import Frame, Run
 from app.ui import pictures
 from app.ui.images import perturbation_png, png
-from app.ui.verdict import Outcome, Verdict
 from core.attacks import Boundary
 from core.figures.logits import Answer, answer_table
 from core.figures.path import PathPoint
 from core.models import CAPSULE_MODELS
+from core.outcomes import Outcome, Verdict, outcomes
 
 ANY = "Any other class"
 
@@ -60,18 +61,24 @@ class Scene:
 
     def path(self, run: Run) -> list[PathPoint]:
         """Every kept point of the path of every target."""
-        return [
-            PathPoint(
-                frame.step,
-                self.target_name(target),
-                self.classes[int(frame.prediction[row])],
-                float(frame.distance[row]),
-                self.verdict(run, frame, row).outcome.value,
-                float(run.request.attack.size(frame.x[row : row + 1] - run.before.x)),
-            )
-            for frame in run.frames
-            for row, target in enumerate(run.request.targets)
-        ]
+        targets = run.request.targets
+        label = torch.full((len(targets),), run.request.label)
+        target = None if targets[0] is None else torch.tensor(targets)
+        points: list[PathPoint] = []
+        for frame in run.frames:
+            ends = outcomes(frame.prediction, label, target, frame.distance, self.threshold)
+            points += [
+                PathPoint(
+                    frame.step,
+                    self.target_name(targets[row]),
+                    self.classes[int(frame.prediction[row])],
+                    float(frame.distance[row]),
+                    end.value,
+                    float(run.request.attack.size(frame.x[row : row + 1] - run.before.x)),
+                )
+                for row, end in enumerate(ends)
+            ]
+        return points
 
     def effort(self, run: Run, frame: Frame, row: int) -> str:
         """What an attack without a bound has found so far, and what it has cost, in a sentence."""

@@ -6,6 +6,7 @@ import torch
 from app.live import Frame, Request, Run
 from app.ui.choose import choose
 from app.ui.columns import columns
+from app.ui.outcomes import COLOURS
 from app.ui.saving import offer_chart
 from app.ui.scene import Scene
 from core.attacks import Boundary
@@ -100,7 +101,8 @@ class Stage:
         scene, row = self.scene, self.chosen
         about = {"dataset": run.request.dataset, "model": run.request.model, "image": run.request.image}
         answers, points, unit = scene.answers(run, frame, row), scene.path(run), self.unit.lower()
-        bars = answer_bars(answers, scene.quantity, scene.verdict(run, frame, row).colour, (0, 1.12))
+        colour = COLOURS[scene.verdict(run, frame, row).outcome]
+        bars = answer_bars(answers, scene.quantity, colour, (0, 1.12))
         words = f"Bars: {scene.quantity} of each class, before and after the attack"
         rows = [{**about, "step": frame.step, **answer.record()} for answer in answers]
         drawn: dict[str, tuple[Chart, str, list[Record]]] = {"answers": (bars, words, rows)}

@@ -11,10 +11,11 @@ import torch
 from app import results
 from app.results import Attacked
 from app.ui.images import data_uri, perturbation_png, png
-from app.ui.verdict import COLOURS, MARKS, TITLES, Outcome, Verdict
+from app.ui.outcomes import COLOURS, MARKS, TITLES
 from core.data import Dataset, DatasetSpec
 from core.images import LEVELS
 from core.kept import perturbations
+from core.outcomes import Outcome, Verdict
 from precompute.store import Bundle
 
 STYLE = Path(__file__).resolve().parents[2] / "assets" / "theme" / "tiles.css"
@@ -158,11 +159,11 @@ def _tile(tile: Tile, kinds: Sequence[str], *, name_model: bool, short: bool = F
     reads = "" if short else f"reads {escape(answer)}"
     whose = f"{escape(tile.model)} " if name_model else ""
     side = "&gt;" if v.flagged else "≤"
-    mark = f'<span class="ct-mark" aria-hidden="true">{v.mark}</span> {v.title}'
+    mark = f'<span class="ct-mark" aria-hidden="true">{MARKS[v.outcome]}</span> {TITLES[v.outcome]}'
     share = min(v.distance / (2 * v.threshold), 1) if v.threshold > 0 else 1
     against = f"d {v.distance:.2f} {side} θ {v.threshold:.2f}"
     return (
-        f'<div class="ct-tile" style="--c:{v.colour}" title="{escape(v.sentence, quote=True)}">'
+        f'<div class="ct-tile" style="--c:{COLOURS[v.outcome]}" title="{escape(v.sentence, quote=True)}">'
         f'<div class="ct-head"><b>{head}</b><span>{mark}</span></div>'
         f'<div class="ct-pics">{pictures}</div>'
         f'<div class="ct-foot"><span>{whose}{reads}</span><span>{against}</span></div>'

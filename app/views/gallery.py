@@ -11,12 +11,13 @@ from app.ui import health, notices, tiles
 from app.ui.charts import offer_csv
 from app.ui.choices import choose_class
 from app.ui.choose import choose, choose_number, choose_page, choose_some, show_corrections
+from app.ui.outcomes import TITLES
 from app.ui.page import Opened, open_page
 from app.ui.status import status_line
-from app.ui.verdict import TITLES, Outcome
 from core.figures.style import Record, in_words
 from core.metrics import Rate
 from core.models import TITLES as MODEL_TITLES
+from core.outcomes import WORKED, Outcome
 
 INTRO = """
 Attacked images beside what the network **rebuilds** of them. Where an attack goes undetected, look closely:
@@ -151,7 +152,7 @@ def with_pictures(items: list[Item]) -> list[Item]:
 
 def count_words(items: list[Item]) -> str:
     """How the attacks that match ended."""
-    worked = sum(item.outcome in (Outcome.UNDETECTED, Outcome.FLAGGED) for item in items)
+    worked = sum(item.outcome in WORKED for item in items)
     missed = sum(item.outcome is Outcome.UNDETECTED for item in items)
     return (
         f"Of **{len(items):,}** attacks, {in_words(Rate(worked, len(items)))} worked and "

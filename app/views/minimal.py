@@ -22,6 +22,7 @@ from core.figures.style import in_words
 from core.images import LEVELS
 from core.metrics import rate
 from core.models import TITLES
+from core.outcomes import Effect, effect
 
 INTRO = """
 How **little** must an image change until a network misreads it? Each attack looks for the smallest change
@@ -158,7 +159,7 @@ def attack_tile(page: Opened, made: Minimal, image: int) -> effects.EffectTile |
     aim = "any other" if target is None else classes[target]
     return effects.EffectTile(
         f"{NAMES[made.attack]}: {classes[label]} → {aim}",
-        effects.effect(seen, label, clean, target),
+        effect(seen, label, clean, target),
         pictures_of(page, image, levels, classes[label], f"read as {classes[seen]}"),
         f"reads {classes[seen]}",
         f"ℓ₂ {float(made.norm['l2'][row]):.2f} · ℓ∞ {float(made.norm['linf'][row]):.2f} · "
@@ -177,7 +178,7 @@ def universal_tile(page: Opened, model: str, image: int) -> list[effects.EffectT
     label, rated = int(test.labels[image]), every.fooling(row, model)
     tile = effects.EffectTile(
         f"{NAMES[UNIVERSAL]}, of median length: {classes[label]} → any other",
-        effects.effect(int(seen[0]), label, int(clean[0])),
+        effect(int(seen[0]), label, int(clean[0])),
         pictures_of(page, image, every.levels[row], classes[label], f"read as {classes[int(seen[0])]}"),
         f"reads {classes[int(seen[0])]}; fools {in_words(rated)}" if rated else "",
         f"ℓ₂ {float(every.norm_l2[row]):.2f} · ℓ∞ {float(every.norm_linf[row]):.2f}",
@@ -231,7 +232,7 @@ def show_already(page: Opened, attacked: dict[tuple[str, str], Minimal], models:
                     )
                     images[image] = effects.EffectTile(
                         label,
-                        effects.Effect.ALREADY,
+                        Effect.ALREADY,
                         shown,
                         f"reads {classes[int(one.clean[row])]}",
                         "" if shown else f"image {image}",

@@ -11,10 +11,10 @@ from app.ui import explain, notices
 from app.ui.explain import Example
 from app.ui.images import png
 from app.ui.status import status_line
-from app.ui.verdict import Verdict
 from core import data
 from core.metrics import threshold_at
 from core.models import ReconstructingNet
+from core.outcomes import Verdict
 from core.walkthrough import walkthrough
 
 DATASET, MODEL = "digits", "capsnet"

@@ -22,6 +22,7 @@ from core.figures.style import Record, in_words, interval
 from core.figures.transfer import Transfer, transfer_chart
 from core.images import LEVELS
 from core.models import TITLES
+from core.outcomes import effect
 from core.transfer import DENOMINATORS
 
 INTRO = """
@@ -202,7 +203,7 @@ def minimal_tiles(
             pictures.insert(0, effects.picture(image, f"The original image, {classes[label]}", "original"))
             pictures.append(effects.picture(attacked, f"The attacked image; {readings}", "attacked"))
         aim = f"{classes[label]} → {'any other' if target is None else classes[target]}"
-        kind = effects.effect(seen, label, clean, target)
+        kind = effect(seen, label, clean, target)
         shown.append(
             effects.EffectTile(
                 aim,
@@ -240,7 +241,7 @@ def universal_tiles(page: Opened, source: str, model: str, count: int) -> list[e
         shown.append(
             effects.EffectTile(
                 classes[label],
-                effects.effect(after, label, before),
+                effect(after, label, before),
                 pictures,
                 effects.reading(after, before, label, classes),
                 f"ℓ₂ {float(every.norm_l2[row]):.2f}",

@@ -4,8 +4,8 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from app import results
-from app.ui.verdict import Outcome
 from core.figures.style import in_words
+from core.outcomes import Outcome
 from precompute.store import Store
 from tests.app.conftest import OpenPage, html
 

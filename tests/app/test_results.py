@@ -6,9 +6,9 @@ import torch
 
 from app import results
 from app.results import Attacked, attack_words
-from app.ui.verdict import Outcome
 from core import data
 from core.metrics import threshold_at
+from core.outcomes import Outcome
 from precompute.store import Bundle, MissingArtifact, Store
 
 CLASSES = tuple("0123456789")

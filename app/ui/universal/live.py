@@ -15,10 +15,10 @@ from app.ui.charts import show_chart
 from app.ui.choose import choose
 from app.ui.columns import columns
 from app.ui.images import png
+from app.ui.outcomes import COLOURS
 from app.ui.saving import offer_chart
 from app.ui.scene import Scene
 from app.ui.universal.one import choose_strength, perturbation_picture
-from app.ui.verdict import Verdict
 from app.universal import part_name
 from core.attacks import perturb
 from core.data import Dataset
@@ -26,6 +26,7 @@ from core.figures.logits import answer_bars, answer_table
 from core.figures.style import percent
 from core.images import LEVELS
 from core.models import TITLES
+from core.outcomes import Verdict
 from precompute.store import Artifact, Bundle
 
 
@@ -57,7 +58,7 @@ def show_universal(bundle: Bundle, scene: Scene, dataset: Dataset, image: int) -
     left.html(as_row(scene, frame, strength * delta, strength, label))
     answers = answer_table(scene.scores(frame.logits[0]), scene.scores(frame.logits[1]), scene.classes)
     with right:
-        chart = answer_bars(answers, scene.quantity, verdict.colour, (0, 1.12))
+        chart = answer_bars(answers, scene.quantity, COLOURS[verdict.outcome], (0, 1.12))
         words = f"Bars: {scene.quantity} of each class, without and with the universal perturbation"
         show_chart(chart, words)
         about = {"dataset": bundle.dataset, "model": scene.model, "image": image, "strength": strength}

@@ -26,6 +26,7 @@ from core.figures.style import in_words, numbers
 from core.images import LEVELS
 from core.metrics import Rate, rate
 from core.models import TITLES
+from core.outcomes import Effect, effect
 
 NEAREST = 8
 STRENGTH = 2.0
@@ -156,7 +157,7 @@ def show_effect(page: Opened, every: Universals, row: int) -> None:
     shown: list[effects.EffectTile] = []
     for place in in_turn(label)[:count]:
         image, name = int(index[place]), classes[int(label[place])]
-        kind = effects.effect(int(seen[place]), int(label[place]), int(clean[place]))
+        kind = effect(int(seen[place]), int(label[place]), int(clean[place]))
         told = f"With the perturbation; {TITLES[reader]} reads {classes[int(seen[place])]}"
         shown.append(
             effects.EffectTile(
@@ -169,7 +170,7 @@ def show_effect(page: Opened, every: Universals, row: int) -> None:
                 effects.reading(int(seen[place]), int(clean[place]), int(label[place]), classes),
             )
         )
-    st.html(effects.key(tuple(kind for kind in effects.Effect if any(tile.kind is kind for tile in shown))))
+    st.html(effects.key(tuple(kind for kind in Effect if any(tile.kind is kind for tile in shown))))
     st.html(effects.grid(shown))
     status_line("readings of this section", live=True, n=len(index), seconds=seconds)
 
