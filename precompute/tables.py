@@ -8,7 +8,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from core.coherence import PairOutcomes, agreement, coherence_table, pair_outcomes, verdicts
+from core.coherence import PairOutcomes, agreement, coherence_table, opinions, pair_outcomes
 from core.health import Check, rows_of
 from core.metrics import Rate, pair_counts, rate, succeeded, success_rate, threshold_at, undetected_rate
 from precompute.artifact import Artifact
@@ -164,7 +164,7 @@ def coherence_rows(parts: Mapping[str, Mapping[str, Artifact]], distances: Artif
 def judge_rows(parts: Mapping[str, Mapping[str, Artifact]]) -> list[dict[str, Any]]:
     """Rows of `judges`: what judges see in undetected images, how far they agree, how good they are.
 
-    Verdicts have the metrics of `Verdicts.records`; a model on which no attack went undetected has none.
+    Opinions have the metrics of `Opinions.records`; a model on which no attack went undetected has none.
     Agreement has neither k nor judge; accuracy and robust_accuracy, on clean images and under PGD, have no
     model.
     """
@@ -179,8 +179,8 @@ def judge_rows(parts: Mapping[str, Mapping[str, Artifact]]) -> list[dict[str, An
         if len(row):
             names = [judge["judge"] for judge in said.facts["judges"]]
             by_name = dict(zip(names, predictions, strict=True))
-            for verdict in verdicts(by_name, matrix["label"][row], matrix["target"][row]):
-                rows += [common | record for record in verdict.records()]
+            for opinion in opinions(by_name, matrix["label"][row], matrix["target"][row]):
+                rows += [common | record for record in opinion.records()]
             found = agreement(predictions, matrix["index"][row])
             about = {"value": found.kappa, "low": found.low, "high": found.high, "n": found.n}
             rows.append({**common, "judge": None, "metric": "agreement", **about})

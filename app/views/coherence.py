@@ -156,9 +156,9 @@ def show_judges(page: Opened) -> list[Record]:
             if not len(judged.row):
                 st.info(f"No attack on {attack.title} went undetected.", icon=":material/info:")
                 continue
-            verdicts, agreed = coherence.said(judged.key, threshold, judged, attack)
-            chart = judges_chart(verdicts, attack.title, judged.titles, subtitle=agreement_words(agreed))
-            most = verdicts[-1].target
+            opinions, agreed = coherence.judges_opinions(judged.key, threshold, judged, attack)
+            chart = judges_chart(opinions, attack.title, judged.titles, subtitle=agreement_words(agreed))
+            most = opinions[-1].target
             words = (
                 f"What judges see in undetected attacks on {attack.title}: most of them the target in "
                 f"{in_words(most)}; {agreement_words(agreed)}."
@@ -167,8 +167,8 @@ def show_judges(page: Opened) -> list[Record]:
             st.markdown(f"Most judges see **the target** in {in_words(most)}.")
             records += [
                 {"model": attack.title, "fpr": page.fpr, "threshold": threshold, **record}
-                for verdict in verdicts
-                for record in verdict.records()
+                for opinion in opinions
+                for record in opinion.records()
             ]
     judges = coherence.judged(page.bundle, page.models[0]).judges
     with st.expander("How good the judges are", icon=":material/balance:"):
