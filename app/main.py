@@ -10,7 +10,7 @@ ROOT = Path(__file__).resolve().parents[1]
 if str(ROOT) not in sys.path:
     sys.path.insert(0, str(ROOT))
 
-from app import state  # noqa: E402
+from app.ui.sidebar import shared_controls  # noqa: E402
 
 st.set_page_config(page_title="Capsight", page_icon=ROOT / "assets" / "icon.png", layout="wide")
 st.logo(ROOT / "assets" / "logo.svg", size="large")
@@ -39,5 +39,5 @@ page = st.navigation(
 )
 st.html(ROOT / "assets" / "page.css")
 if page not in (overview, papers):  # these have data sets of their own
-    state.shared_controls(detector=page not in (*perturbations, health))
+    shared_controls(detector=page not in (*perturbations, health))
 page.run()

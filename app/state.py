@@ -8,7 +8,6 @@ import streamlit as st
 import torch
 from torch import nn
 
-from app import url
 from core import data, models
 from core.data import SPECS, DataError, Dataset
 from core.models.fast.compiling import prepare_in_background
@@ -28,6 +27,12 @@ FPRS = (
 """False-positive rates on offer: dense where detectors are used."""
 
 
+def profiles(dataset: str) -> list[str]:
+    """The profiles for which there is a bundle of a data set, the best one first. Raises CorruptArtifact."""
+    built = {bundle.profile for bundle in _bundles(default_url()) if bundle.dataset == dataset}
+    return [profile for profile in BEST_FIRST if profile in built]
+
+
 def bundle(dataset: str, paper: str) -> Bundle | None:
     """The bundle of a paper on a data set: of the profile chosen in the address, else the best there is.
 
@@ -39,12 +44,12 @@ def bundle(dataset: str, paper: str) -> Bundle | None:
     every = [b for b in _bundles(default_url()) if (b.dataset, b.paper) == (dataset, paper)]
     if chosen not in [b.profile for b in every]:
         chosen = None
-    found = _store(default_url()).bundle(dataset, paper, chosen)
-    if found and not fits(found):
+    best = _store(default_url()).bundle(dataset, paper, chosen)
+    if best and not fits(best):
         others = [b for b in every if fits(b)]
         others = [b for b in others if b.profile == (chosen or b.profile)]
-        found = min(others, key=lambda b: BEST_FIRST.index(b.profile), default=found)
-    return found
+        best = min(others, key=lambda b: BEST_FIRST.index(b.profile), default=best)
+    return best
 
 
 def fits(bundle: Bundle) -> bool:
@@ -62,19 +67,19 @@ def dataset(name: str) -> Dataset | None:
     return data.load(name) if data.is_available(name) else None
 
 
-def model(found: Bundle, name: str) -> nn.Module:
+def model(bundle: Bundle, name: str) -> nn.Module:
     """A model with the weights of a bundle, ready to be attacked and shared by all sessions.
 
     Raises: MissingArtifact, CorruptArtifact.
     """
-    if f"{name}/weights" not in found:
-        found.load(f"{name}/weights")  # says what is missing and how to build it
-    return _model(default_url(), found.dataset, name, found.names[f"{name}/weights"], str(device()))
+    if f"{name}/weights" not in bundle:
+        bundle.load(f"{name}/weights")  # says what is missing and how to build it
+    return _model(default_url(), bundle.dataset, name, bundle.names[f"{name}/weights"], str(device()))
 
 
-def model_names(found: Bundle) -> list[str]:
+def model_names(bundle: Bundle) -> list[str]:
     """The models of a bundle that can be attacked and judged: with weights and clean distances."""
-    return [name for name in models.MODELS if f"{name}/weights" in found and f"{name}/clean" in found]
+    return [name for name in models.MODELS if f"{name}/weights" in bundle and f"{name}/clean" in bundle]
 
 
 @contextmanager
@@ -85,60 +90,6 @@ def accelerator() -> Generator[None]:
         yield
 
 
-def choose_dataset() -> str:
-    """The chooser in the sidebar that all pages share, and one for the profile where there are several.
-
-    Returns: The name of the data set.
-    """
-    names = list(SPECS)
-    url.check_choice("dataset", [SPECS[name].title for name in names], "Data set")
-    with st.sidebar:
-        name = st.selectbox(
-            "Data set",
-            names,
-            format_func=lambda name: SPECS[name].title,
-            key="dataset",
-            bind="query-params",
-            help="Digits come with the program. The others show their pictures from a copy of your own.",
-        )
-        built = {found.profile for found in _bundles(default_url()) if found.dataset == name}
-        profiles = [profile for profile in BEST_FIRST if profile in built]
-        if len(profiles) > 1:
-            url.check_choice("profile", profiles, "Profile")
-            st.selectbox(
-                "Profile",
-                profiles,
-                key="profile",
-                bind="query-params",
-                help="How much was computed: smoke in seconds, demo in minutes, paper as published.",
-            )
-    return name
-
-
-def shared_controls(*, detector: bool = True) -> None:
-    """The controls in the sidebar that every page obeys: the data set, and how many false alarms are allowed.
-
-    To be drawn by the entry file: bound to the address in a page's file, they would lose their value whenever
-    somebody goes to another page.
-
-    Args:
-        detector: Whether the page depends on the second; else it is shown but cannot be moved.
-    """
-    choose_dataset()
-    url.check_choice("fpr", [_fpr_title(fpr) for fpr in FPRS], "False alarms")
-    st.sidebar.select_slider(
-        "False alarms allowed",
-        FPRS,
-        0.05,
-        format_func=_fpr_title,
-        key="fpr",
-        bind="query-params",
-        disabled=not detector,
-        help="Share of clean validation images that the detector may flag. It sets each model's threshold θ."
-        + ("" if detector else " This page does not depend on it."),
-    )
-
-
 def dataset_name() -> str:
     """The data set chosen in the sidebar."""
     return st.session_state["dataset"]
@@ -147,10 +98,6 @@ def dataset_name() -> str:
 def fpr() -> float:
     """The false-positive rate chosen in the sidebar, in [0, 1]."""
     return st.session_state["fpr"]
-
-
-def _fpr_title(fpr: float) -> str:
-    return f"{100 * fpr:g}%"
 
 
 @st.cache_resource(max_entries=4, show_spinner=False)

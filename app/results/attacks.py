@@ -4,18 +4,17 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import streamlit as st
 import torch
 from torch import Tensor
 
 from app import state
-from app.ui.verdict import Outcome, Verdict
 from core.attacks import ATTACKS, attack_title
 from core.data import Dataset
 from core.health import Check, checks_of
 from core.images import LEVELS, from_uint8, to_uint8
 from core.models import ReconstructingNet, title_of
+from core.outcomes import Outcome, Verdict, outcomes
 from precompute.steps import records
 from precompute.steps.records import Clean, Reconstructed, Sweep, Walkthrough
 from precompute.store import Artifact, Bundle, MissingArtifact
@@ -51,11 +50,7 @@ class Attacked(records.Attacked):
 
     def outcomes(self, threshold: float) -> list[Outcome]:
         """What became of every attack, as `Verdict.outcome` has it, (N,)."""
-        moved = self.prediction != self.label
-        code = np.where(moved, 2, 3)
-        code = np.where(self.worked, np.where(self.distance <= threshold, 0, 1), code)
-        kinds = (Outcome.UNDETECTED, Outcome.FLAGGED, Outcome.OTHER, Outcome.FAILED)
-        return [kinds[number] for number in code.tolist()]
+        return outcomes(self.prediction, self.label, self.target, self.distance, threshold)
 
 
 def epsilon_words(epsilon: float) -> str:

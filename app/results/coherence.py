@@ -14,12 +14,12 @@ from core.coherence import (
     Difference,
     Dispersion,
     Fit,
+    Opinions,
     PairOutcomes,
-    Verdicts,
     agreement,
     monotone_fit,
+    opinions,
     pair_outcomes,
-    verdicts,
 )
 from core.coherence.similarity import Matrix
 from core.metrics import Rate
@@ -132,15 +132,15 @@ def fit(key: str, measure: str, _outcomes: PairOutcomes, _distances: Matrix) -> 
 
 
 @st.cache_resource(max_entries=128, show_spinner="Asking the judges")
-def said(
+def judges_opinions(
     key: str,  # noqa: ARG001
     threshold: float,  # noqa: ARG001
     _undetected: Judged,
     _attack: Attacked,
-) -> tuple[list[Verdicts], Agreement]:
-    """Verdicts and agreement of judges on undetected images, one at least; key and threshold decide them."""
+) -> tuple[list[Opinions], Agreement]:
+    """Opinions and agreement of judges on undetected images, one at least; key and threshold decide them."""
     assert _attack.target is not None
     row = _undetected.row
     named = dict(zip(_undetected.titles, _undetected.prediction, strict=True))
-    found = verdicts(named, _attack.label[row], _attack.target[row])
-    return found, agreement(_undetected.prediction, _attack.index[row])
+    shares = opinions(named, _attack.label[row], _attack.target[row])
+    return shares, agreement(_undetected.prediction, _attack.index[row])

@@ -30,16 +30,16 @@ Warn = Callable[[Mapping[str, Any]], str]
 """Says which checks failed that touch a number (dataset, model, metric, attack); empty for none."""
 
 
-def findings_html(found: Iterable[Finding], warn: Warn) -> str:
+def findings_html(findings: Iterable[Finding], warn: Warn) -> str:
     """Claims one below the other, with a warning beside each side that a failed check touches."""
-    return f'<div class="cp-claims">{"".join(_finding(finding, warn) for finding in found)}</div>'
+    return f'<div class="cp-claims">{"".join(_finding(finding, warn) for finding in findings)}</div>'
 
 
-def verdicts_html(found: Sequence[Finding]) -> str:
+def verdicts_html(findings: Sequence[Finding]) -> str:
     """Claims in a line each, with their verdict on every data set that they are about."""
-    datasets = list(dict.fromkeys(finding.dataset for finding in found))
+    datasets = list(dict.fromkeys(finding.dataset for finding in findings))
     by_claim: dict[str, dict[str, Finding]] = {}
-    for finding in found:
+    for finding in findings:
         by_claim.setdefault(finding.claim.sentence, {})[finding.dataset] = finding
     lines = (
         f"<li><span>{escape(sentence)}</span>"
@@ -55,10 +55,10 @@ def verdicts_html(found: Sequence[Finding]) -> str:
     return f'<ul class="cp-verdicts">{"".join(lines)}</ul>'
 
 
-def counts_html(found: Sequence[Finding]) -> str:
+def counts_html(findings: Sequence[Finding]) -> str:
     """How many claims got which verdict."""
-    said = [finding.verdict for finding in found]
-    return '<div class="cp-counts">' + "".join(f"{chip(v)} {said.count(v)}" for v in VERDICTS) + "</div>"
+    verdicts = [finding.verdict for finding in findings]
+    return '<div class="cp-counts">' + "".join(f"{chip(v)} {verdicts.count(v)}" for v in VERDICTS) + "</div>"
 
 
 def chip(verdict: Verdict) -> str:
@@ -72,8 +72,8 @@ def _finding(finding: Finding, warn: Warn) -> str:
     table = f'<div class="cp-compared">{lines}</div>' if lines else ""
     if len(finding.compared) > SHOWN:
         kinds = [compared.verdict for compared in finding.compared]
-        told = ", ".join(f"{kinds.count(kind)} {_one(kind)}" for kind in VERDICTS if kind in kinds)
-        table = f"<details><summary>{len(kinds)} comparisons: {told}</summary>{table}</details>"
+        counts = ", ".join(f"{kinds.count(kind)} {_one(kind)}" for kind in VERDICTS if kind in kinds)
+        table = f"<details><summary>{len(kinds)} comparisons: {counts}</summary>{table}</details>"
     missing = f"<p>Missing: {escape(_missing(finding))}.</p>" if finding.missing else ""
     return (
         f'<article>{chip(finding.verdict)}<div><p class="cp-sentence">{escape(finding.claim.sentence)} '
@@ -156,9 +156,9 @@ def _word(column: str, value: Any) -> str:
 
 def _missing(finding: Finding, shown: int = 3) -> str:
     """The rows that there are not, the first of many."""
-    told = [
+    rows = [
         ", ".join(WORDS.get(word, word.replace("_", " ")) for word in words.split(", "))
         for words in finding.missing
     ]
-    rest = len(told) - shown
-    return "; ".join(told[:shown]) + (f"; and {rest} more" if rest > 0 else "")
+    rest = len(rows) - shown
+    return "; ".join(rows[:shown]) + (f"; and {rest} more" if rest > 0 else "")

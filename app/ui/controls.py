@@ -4,24 +4,8 @@ from collections.abc import Mapping
 from dataclasses import Field, fields
 from typing import Any
 
-import streamlit as st
-
-from app import url
+from app.ui.choose import choose, choose_number, choose_whether
 from core.attacks import Attack
-
-_DEFAULTS = "_defaults"
-
-
-def follow_default(key: str, default: Any) -> None:
-    """Move a control to its new default if it still stands at the old one.
-
-    Defaults depend on the data set, the model and the attack. What somebody chose stays, what nobody touched
-    follows.
-    """
-    known: dict[str, Any] = st.session_state.setdefault(_DEFAULTS, {})
-    if key in known and known[key] != default and st.session_state.get(key, known[key]) == known[key]:
-        st.session_state[key] = default
-    known[key] = default
 
 
 def attack_controls(
@@ -46,24 +30,15 @@ def _is_open(f: Field[Any]) -> bool:
 
 def _control(f: Field[Any], default: Any) -> Any:
     """The control that fits a field's metadata: options, yes or no, whole numbers, numbers."""
-    label, told = f.metadata["label"], f.metadata["help"]
-    follow_default(f.name, default)
+    label, about = f.metadata["label"], f.metadata["help"]
     if options := f.metadata.get("options"):
-        url.check_choice(f.name, options, label)
-        return st.segmented_control(
-            label, options, default=default, required=True, key=f.name, help=told, bind="query-params"
-        )
+        return choose("segmented_control", label, f.name, options, default=default, follow=True, help=about)
     if isinstance(default, bool):
-        url.check_choice(f.name, ("true", "false"), label)
-        return st.toggle(label, default, key=f.name, help=told, bind="query-params")
+        return choose_whether(label, f.name, default=default, follow=True, help=about)
     low, high = f.metadata["min"], f.metadata["max"]
-    url.check_number(f.name, low, high, label)
-    # Attacks share names but not limits: what was chosen for one is brought into those of the next.
-    if f.name in st.session_state:
-        st.session_state[f.name] = min(max(st.session_state[f.name], low), high)
     if isinstance(default, int):
-        return st.slider(label, low, high, default, key=f.name, help=told, bind="query-params")
+        return choose_number("slider", label, f.name, low, high, default=default, follow=True, help=about)
     step = f.metadata.get("step", 0.005)
-    return st.slider(
-        label, low, high, default, step=step, format="%.3f", key=f.name, help=told, bind="query-params"
+    return choose_number(
+        "slider", label, f.name, low, high, default=default, step=step, format="%.3f", follow=True, help=about
     )

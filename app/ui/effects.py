@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from html import escape
 
 from torch import Tensor
@@ -10,16 +9,7 @@ from torch import Tensor
 from app.ui.images import data_uri, perturbation_png, png
 from core.figures.colours import OUTCOME_COLOURS
 from core.images import LEVELS
-
-
-class Effect(StrEnum):
-    """What a perturbation did to a network's reading of an image."""
-
-    FOOLED = "Fooled"
-    OTHER = "Other class"
-    HELD = "Not fooled"
-    ALREADY = "Wrong before"
-
+from core.outcomes import Effect
 
 COLOURS = {
     Effect.FOOLED: OUTCOME_COLOURS["undetected"],
@@ -34,21 +24,6 @@ WORDS = {
     Effect.HELD: "still read as its true class",
     Effect.ALREADY: "misread as it stands, without any change",
 }
-
-
-def effect(prediction: int, label: int, clean: int, target: int | None = None) -> Effect:
-    """What became of one image.
-
-    Args:
-        prediction: Class that is read with the perturbation.
-        label, clean: True class, and the class that is read without.
-        target: Class aimed at; None where any other will do.
-    """
-    if clean != label and (prediction != target or clean == target):
-        return Effect.ALREADY
-    if prediction == label:
-        return Effect.HELD
-    return Effect.FOOLED if target in (None, prediction) else Effect.OTHER
 
 
 @dataclass(frozen=True)

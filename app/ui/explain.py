@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 
 from app.ui.images import data_uri
-from app.ui.verdict import Verdict
+from app.ui.outcomes import COLOURS
 from core.figures.colours import CLEAN_COLOUR, GREY
+from core.outcomes import Verdict
 
 HEADS = ("", "An image", "1 Read", "2 Rebuild", "3 Compare")
 
@@ -29,7 +30,7 @@ class Example:
     @property
     def colour(self) -> str:
         """Of its mark."""
-        return CLEAN_COLOUR if self.clean else self.verdict.colour
+        return CLEAN_COLOUR if self.clean else COLOURS[self.verdict.outcome]
 
     @property
     def outcome(self) -> str:

@@ -22,7 +22,7 @@ def touching(bundle: Bundle, model: str, metric: str, attack: str | None) -> lis
     return failed((results.health(bundle) or {}).get(model, []), metric, attack)
 
 
-def said(checks: Iterable[Check]) -> str:
+def failed_words(checks: Iterable[Check]) -> str:
     """Numbers of failed checks in words: "checks 4 and 13"; empty for none."""
     numbers = [str(number) for number in sorted({check.number for check in checks})]
     if not numbers:
@@ -33,7 +33,7 @@ def said(checks: Iterable[Check]) -> str:
 
 def mark(bundle: Bundle, model: str, metric: str, attack: str | None) -> str:
     """What to put behind a number in Markdown: a warning with the checks that failed, or nothing."""
-    words = said(touching(bundle, model, metric, attack))
+    words = failed_words(touching(bundle, model, metric, attack))
     return f" :orange[:material/warning: {words}]" if words else ""
 
 
@@ -41,7 +41,7 @@ def note(bundle: Bundle, models: Iterable[str], metrics: Iterable[str], attack: 
     """A line under a chart that names the models whose numbers in it a failed check touches."""
     chosen = tuple(metrics)
     words = {
-        title_of(model): said(c for metric in chosen for c in touching(bundle, model, metric, attack))
+        title_of(model): failed_words(c for metric in chosen for c in touching(bundle, model, metric, attack))
         for model in models
     }
     touched = [f"{title}: {text}" for title, text in words.items() if text]

@@ -32,8 +32,8 @@ def show_linked(
 
     Args:
         planes: `title`, `subtitle`, `words` (what it shows, in a sentence), `places` (x and y of each point).
-        points: `id`, `shape` (from `core.figures.colours.marker_of`), `colour`, `image` (an address),
-            `told` (lines, first the name), `picked` (the others are faint).
+        points: `id`, `shape` (of `MODEL_SHAPES`), `colour`, `image` (an address), `told` (lines, first the
+            name), `picked` (the others are faint).
         symbols: What they mean, a line for each heading: `shape`, `colour`, `text`.
         ramp: Colours of a quantity: `title`, `low`, `high`, `colours`; None where there is none.
         chosen: id of the point to ring.

@@ -6,11 +6,12 @@ from typing import Any
 
 import streamlit as st
 
-from app import state, url
+from app import state
 from app.results import MICHELS2019, QIN2020
 from app.results import attacks as results
 from app.results.attacks import Attacked, Clean
 from app.ui import notices
+from app.ui.choose import show_corrections
 from core.data import SPECS, Dataset, DatasetSpec
 from core.data.specs import OFFICIAL
 from core.models import MODELS
@@ -66,9 +67,9 @@ class Opened:
         """Phrases for the line at the foot of a page."""
         facts = self.bundle.facts
         words = {"device": "computed on {}", "size": "{} models"}
-        found = [form.format(facts[name]) for name, form in words.items() if facts.get(name)]
+        phrases = [form.format(facts[name]) for name, form in words.items() if facts.get(name)]
         copy = facts.get("data_copy", OFFICIAL)
-        return tuple(found if copy == OFFICIAL else [*found, f"data: {copy}"])
+        return tuple(phrases if copy == OFFICIAL else [*phrases, f"data: {copy}"])
 
 
 def open_page(title: str, intro: str, *, needs: str, paper: str = QIN2020) -> Opened:
@@ -104,7 +105,7 @@ def open_michels2019(title: str, intro: str, *, needs: Sequence[str], what: str)
             f"This bundle of {of} has no {what} yet; to have them, run `{bundle.command}`.",
             icon=":material/info:",
         )
-        url.show_corrections()
+        show_corrections()
         st.stop()
     return _opened(bundle, ())
 

@@ -15,7 +15,7 @@ class PaperTable:
     """The table; reasons for missing numbers become notes with letters, in order of appearance.
 
     Args:
-        sections: From `precompute.papers.layout`.
+        sections: From `core.papers.layout`.
         models: Titles of the models, in order.
         warn: What is to be said beside our figure for a row of the report; empty for nothing.
     """
@@ -91,14 +91,14 @@ def difference(number: Beside) -> str:
     """Ours less the published number, with a mark: within our interval, above or below it."""
     assert number.difference is not None
     if number.within:
-        mark, kind, told = "≈", "cp-within", "the published number lies in our interval"
+        mark, kind, words = "≈", "cp-within", "the published number lies in our interval"
     elif number.difference > 0:
-        mark, kind, told = "▲", "cp-beyond", "ours is higher"
+        mark, kind, words = "▲", "cp-beyond", "ours is higher"
     else:
-        mark, kind, told = "▼", "cp-beyond", "ours is lower"
+        mark, kind, words = "▼", "cp-beyond", "ours is lower"
     value = f"{number.difference:+.{number.digits}f}".replace("-", "−")
-    sign = f'<span role="img" aria-label="{told}">{mark}</span>'
-    return f'<span class="{kind}" title="{told}">{sign} {value}</span>'
+    sign = f'<span role="img" aria-label="{words}">{mark}</span>'
+    return f'<span class="{kind}" title="{words}">{sign} {value}</span>'
 
 
 def _published(number: Beside) -> str:

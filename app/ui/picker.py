@@ -5,7 +5,7 @@ import random
 import streamlit as st
 import torch
 
-from app import url
+from app.ui.choose import choose, choose_number
 from app.ui.images import data_uri, png
 from core.data import Dataset
 
@@ -24,26 +24,22 @@ def choose_image(dataset: Dataset) -> int:
     Returns: Index into the test images.
     """
     count, classes = len(dataset.test), dataset.spec.classes
-    url.check_number("image", 0, count - 1, "Image")
-    url.check_choice("show", (EACH, *classes), "Show")
-    if st.session_state.get("image", 0) >= count:
-        st.session_state["image"] = count - 1
     bar = st.container(horizontal=True, vertical_alignment="bottom", gap="small")
-    chosen = int(
-        bar.number_input(
+    with bar:
+        chosen = choose_number(
+            "number_input",
             "Test image",
+            "image",
             0,
             count - 1,
-            default_image(dataset),
-            key="image",
-            bind="query-params",
+            default=default_image(dataset),
+            what="Image",
             width=122,
             help=f"Number of the image among the {count:,} test images, which no model was trained on.",
         )
-    )
-    wanted = bar.selectbox(
-        "Show", (EACH, *classes), key="show", bind="query-params", width=140, help="Which images to pick from"
-    )
+        wanted = choose(
+            "selectbox", "Show", "show", (EACH, *classes), width=140, help="Which images to pick from"
+        )
     indices, pages = _candidates(dataset, wanted)
     page = min(st.session_state.get("more", 0), pages - 1)
     with bar.container(horizontal=True, gap="xxsmall", key="thumbnails", width="content"):
@@ -81,8 +77,8 @@ def _candidates(dataset: Dataset, wanted: str) -> tuple[list[int], int]:
     """Image numbers in the order in which they are offered, and how many rows they fill."""
     labels, classes = dataset.test.labels, dataset.spec.classes
     if wanted != EACH:
-        found: list[int] = torch.nonzero(labels == classes.index(wanted)).flatten().tolist()
-        return found, max(1, -(-len(found) // THUMBNAILS))
+        members: list[int] = torch.nonzero(labels == classes.index(wanted)).flatten().tolist()
+        return members, max(1, -(-len(members) // THUMBNAILS))
     of_class = [torch.nonzero(labels == label).flatten().tolist() for label in range(len(classes))]
     rows = min(len(members) for members in of_class)
     return [members[row] for row in range(rows) for members in of_class], rows

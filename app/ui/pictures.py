@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from html import escape
 
 from app.ui.images import RED_BLUE, data_uri
-from app.ui.verdict import COLOURS, Outcome, Verdict
+from app.ui.outcomes import COLOURS, MARKS, TITLES
+from core.outcomes import Outcome, Verdict
 
 _SCALE = (
     f'<div class="cs-scale" style="background:linear-gradient(90deg,{",".join(RED_BLUE)})"></div>'
@@ -41,9 +42,10 @@ def row(pictures: Sequence[Picture], signs: Sequence[str]) -> str:
 
 def verdict_box(verdict: Verdict, note: str = "") -> str:
     """A verdict in words, with its colour and its sign."""
+    colour, mark = COLOURS[verdict.outcome], MARKS[verdict.outcome]
     return (
-        f'<div class="cs-verdict" role="status" style="--c:{verdict.colour}">'
-        f'<b><span class="cs-mark" aria-hidden="true">{verdict.mark}</span>{escape(verdict.headline)}</b>'
+        f'<div class="cs-verdict" role="status" style="--c:{colour}">'
+        f'<b><span class="cs-mark" aria-hidden="true">{mark}</span>{escape(verdict.headline)}</b>'
         f"<p>{escape(verdict.sentence)} {escape(note)}</p></div>"
     )
 
@@ -71,14 +73,15 @@ def strip(cards: Sequence[Card]) -> str:
     parts: list[str] = []
     for card in cards:
         v = card.verdict
-        answer = v.classes[v.prediction]
-        told = f"aimed at {card.target}, read as {answer}, {v.headline}"
+        answer, colour = v.classes[v.prediction], COLOURS[v.outcome]
+        words = f"aimed at {card.target}, read as {answer}, {v.headline}"
         parts.append(
-            f'<div class="cs-card" style="--c:{v.colour}"><b>→ {escape(card.target)}</b><div class="cs-pair">'
-            f'<img src="{data_uri(card.attacked)}" alt="Attacked image, {escape(told, quote=True)}">'
+            f'<div class="cs-card" style="--c:{colour}"><b>→ {escape(card.target)}</b><div class="cs-pair">'
+            f'<img src="{data_uri(card.attacked)}" alt="Attacked image, {escape(words, quote=True)}">'
             f'<img src="{data_uri(card.reconstruction)}" '
             f'alt="Its reconstruction as {escape(answer, quote=True)}"></div>'
-            f'<p><span class="cs-mark" style="opacity:1" aria-hidden="true">{v.mark}</span>{v.title}<br>'
+            f'<p><span class="cs-mark" style="opacity:1" aria-hidden="true">{MARKS[v.outcome]}</span>'
+            f"{TITLES[v.outcome]}<br>"
             f"<span>reads {escape(answer)} · d {v.distance:.2f}</span></p></div>"
         )
     return f'<div class="cs-strip">{"".join(parts)}</div>'

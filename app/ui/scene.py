@@ -2,15 +2,16 @@
 
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from app.live import Frame, Run
 from app.ui import pictures
 from app.ui.images import perturbation_png, png
-from app.ui.verdict import Outcome, Verdict
 from core.figures.logits import Answer, answer_table
 from core.figures.path import PathPoint
 from core.models import spec
+from core.outcomes import Outcome, Verdict, outcomes
 
 ANY = "Any other class"
 
@@ -59,35 +60,41 @@ class Scene:
 
     def path(self, run: Run) -> list[PathPoint]:
         """Every kept point of the path of every target."""
-        return [
-            PathPoint(
-                frame.step,
-                self.target_name(target),
-                self.classes[int(frame.prediction[row])],
-                float(frame.distance[row]),
-                self.verdict(run, frame, row).outcome.value,
-                float(run.request.attack.size(frame.x[row : row + 1] - run.before.x)),
-            )
-            for frame in run.frames
-            for row, target in enumerate(run.request.targets)
-        ]
+        targets = run.request.targets
+        label = torch.full((len(targets),), run.request.label)
+        target = None if targets[0] is None else torch.tensor(targets)
+        points: list[PathPoint] = []
+        for frame in run.frames:
+            ends = outcomes(frame.prediction, label, target, frame.distance, self.threshold)
+            points += [
+                PathPoint(
+                    frame.step,
+                    self.target_name(targets[row]),
+                    self.classes[int(frame.prediction[row])],
+                    float(frame.distance[row]),
+                    end.value,
+                    float(run.request.attack.size(frame.x[row : row + 1] - run.before.x)),
+                )
+                for row, end in enumerate(ends)
+            ]
+        return points
 
     def effort(self, run: Run, frame: Frame, row: int) -> str:
         """What an attack without a bound has found so far, and what it has cost, in a sentence."""
         length = float(run.request.attack.size(frame.x[row : row + 1] - run.before.x))
         hit = self.verdict(run, frame, row).hit
         norm = getattr(run.request.attack, "norm", "l2")
-        found = f"**{length:.3g}** in {norm}"
+        change = f"**{length:.3g}** in {norm}"
         if hit and length == 0:
-            found = "none needed: the image is misread as it is"
+            change = "none needed: the image is misread as it is"
         elif not hit:
-            found = f"{found} on the way, not misread yet" if length else "none found yet"
+            change = f"{change} on the way, not misread yet" if length else "none found yet"
         if frame.queries is None:
-            return f"Smallest change: {found}."
+            return f"Smallest change: {change}."
         asked = int(frame.queries[row])
         if run.request.attack.unit == "answers":
-            return f"**{asked:,}** answers asked for. Smallest change: {found}."
-        return f"**{asked:,}** gradients taken. Smallest change: {found}."
+            return f"**{asked:,}** answers asked for. Smallest change: {change}."
+        return f"**{asked:,}** gradients taken. Smallest change: {change}."
 
     def words(self, run: Run, frame: Frame, row: int, note: str = "") -> str:
         """The verdict as HTML: on one target, or on all of them."""
@@ -102,11 +109,11 @@ class Scene:
         hits = sum(verdict.hit for verdict in verdicts)
         unseen = sum(verdict.outcome is Outcome.UNDETECTED for verdict in verdicts)
         leading = Outcome.UNDETECTED if unseen else Outcome.FLAGGED if hits else Outcome.FAILED
-        told = verdicts[row]
+        verdict = verdicts[row]
         return pictures.summary_box(
             leading,
             f"{hits} of {len(verdicts)} targets hit, {unseen} of them missed by the detector",
-            f"Target {self.target_name(told.target)}: {told.sentence} {' '.join(notes)}",
+            f"Target {self.target_name(verdict.target)}: {verdict.sentence} {' '.join(notes)}",
         )
 
     def strip(self, run: Run, frame: Frame) -> str:

@@ -3,9 +3,10 @@
 import streamlit as st
 import torch
 
-from app import url
 from app.live import Frame, Request, Run
+from app.ui.choose import choose
 from app.ui.columns import columns
+from app.ui.outcomes import COLOURS
 from app.ui.saving import offer_chart
 from app.ui.scene import Scene
 from core.figures.logits import answer_bars
@@ -45,19 +46,15 @@ class Stage:
     def _look_closer(self) -> int:
         """Which of several targets is shown in full."""
         names = [self.scene.target_name(target) for target in self.request.targets]
-        if st.session_state.get("look", names[0]) not in names:
-            st.session_state["look"] = names[0]
-        url.check_choice("look", names, "Target to look at")
         with st.container(horizontal=True, vertical_alignment="center", gap="small"):
             st.caption("Look closer at", width="content")
-            name = st.segmented_control(
+            name = choose(
+                "segmented_control",
                 "Look closer at",
+                "look",
                 names,
-                default=names[0],
-                required=True,
-                key="look",
-                bind="query-params",
-                label_visibility="collapsed",
+                what="Target to look at",
+                hide_label=True,
             )
         return names.index(name)
 
@@ -66,20 +63,16 @@ class Stage:
         steps = [frame.step for frame in run.frames]
         if len(steps) < 2:
             return run.frames[-1]
-        url.check_choice("step", [str(step) for step in steps], self.unit)
-        if st.session_state.get("step", steps[-1]) not in steps:
-            st.session_state["step"] = steps[-1]
         with self.bar:
-            return run.frame(
-                st.select_slider(
-                    self.unit,
-                    steps,
-                    steps[-1],
-                    key="step",
-                    bind="query-params",
-                    help="Drag to go back along the attack's path.",
-                )
+            step = choose(
+                "select_slider",
+                self.unit,
+                "step",
+                steps,
+                default=steps[-1],
+                help="Drag to go back along the attack's path.",
             )
+        return run.frame(step)
 
     def show(self, run: Run, frame: Frame, charts: bool, note: str = "") -> None:
         """Show one point of the path, without the charts if need be; a note goes to the verdict."""
@@ -107,7 +100,8 @@ class Stage:
         scene, row = self.scene, self.chosen
         about = {"dataset": run.request.dataset, "model": run.request.model, "image": run.request.image}
         answers, points, unit = scene.answers(run, frame, row), scene.path(run), self.unit.lower()
-        bars = answer_bars(answers, scene.quantity, scene.verdict(run, frame, row).colour, (0, 1.12))
+        colour = COLOURS[scene.verdict(run, frame, row).outcome]
+        bars = answer_bars(answers, scene.quantity, colour, (0, 1.12))
         words = f"Bars: {scene.quantity} of each class, before and after the attack"
         rows = [{**about, "step": frame.step, **answer.record()} for answer in answers]
         drawn: dict[str, tuple[Chart, str, list[Record]]] = {"answers": (bars, words, rows)}

@@ -11,10 +11,11 @@ import torch
 from app.results import attacks as results
 from app.results.attacks import Attacked
 from app.ui.images import data_uri, perturbation_png, png
-from app.ui.verdict import COLOURS, MARKS, TITLES, Outcome, Verdict
+from app.ui.outcomes import COLOURS, MARKS, TITLES
 from core.data import Dataset, DatasetSpec
 from core.figures.colours import colour_of
 from core.images import LEVELS
+from core.outcomes import Outcome, Verdict
 from precompute.store import Bundle
 
 STYLE = Path(__file__).resolve().parents[2] / "assets" / "theme" / "tiles.css"
@@ -154,17 +155,17 @@ def _tile(tile: Tile, kinds: Sequence[str], *, name_model: bool, short: bool = F
         if kind in tile.pictures
     )
     head = f"reads {escape(answer)}" if short else f"{escape(source)} → {escape(target)}"
-    said = "" if short else f"reads {escape(answer)}"
+    reads = "" if short else f"reads {escape(answer)}"
     whose = f"{escape(tile.model)} " if name_model else ""
     side = "&gt;" if v.flagged else "≤"
-    mark = f'<span class="ct-mark" aria-hidden="true">{v.mark}</span> {v.title}'
+    mark = f'<span class="ct-mark" aria-hidden="true">{MARKS[v.outcome]}</span> {TITLES[v.outcome]}'
     share = min(v.distance / (2 * v.threshold), 1) if v.threshold > 0 else 1
     against = f"d {v.distance:.2f} {side} θ {v.threshold:.2f}"
     return (
-        f'<div class="ct-tile" style="--c:{v.colour}" title="{escape(v.sentence, quote=True)}">'
+        f'<div class="ct-tile" style="--c:{COLOURS[v.outcome]}" title="{escape(v.sentence, quote=True)}">'
         f'<div class="ct-head"><b>{head}</b><span>{mark}</span></div>'
         f'<div class="ct-pics">{pictures}</div>'
-        f'<div class="ct-foot"><span>{whose}{said}</span><span>{against}</span></div>'
+        f'<div class="ct-foot"><span>{whose}{reads}</span><span>{against}</span></div>'
         f'<div class="ct-meter" aria-hidden="true"><i style="width:{100 * share:.0f}%"></i><u></u></div>'
         "</div>"
     )
@@ -193,16 +194,16 @@ def _pictures(
 ) -> list[dict[str, str]]:
     """Addresses of the pictures of some rows. The attack's key, the rows and `local` decide them."""
     gain = _gain(_attack)
-    found: list[dict[str, str]] = [{} for _ in rows]
+    pictures: list[dict[str, str]] = [{} for _ in rows]
     if _attack.perturbation is not None:
         deltas = _attack.perturbations(torch.tensor(rows, dtype=torch.long))
-        for delta, shown in zip(deltas, found, strict=True):
+        for delta, shown in zip(deltas, pictures, strict=True):
             shown[PERTURBATION] = data_uri(perturbation_png(delta, gain))
     if local and _dataset is not None:
         attacked = results.x_adv(_dataset, _attack, rows)
         rebuilt = results.reconstructions(_bundle, _dataset, _attack, rows)
-        for number, (row, shown) in enumerate(zip(rows, found, strict=True)):
+        for number, (row, shown) in enumerate(zip(rows, pictures, strict=True)):
             shown[ORIGINAL] = data_uri(png(_dataset.test.images[int(_attack.index[row])]))
             shown[ATTACKED] = data_uri(png(attacked[number]))
             shown[REBUILT] = data_uri(png(rebuilt[number]))
-    return found
+    return pictures

@@ -5,13 +5,13 @@ from functools import partial
 import streamlit as st
 import torch
 
-from app import url
 from app.results import coherence
 from app.results.attacks import Attacked, attack_words
 from app.results.coherence import Judged
 from app.ui import health, notices, tiles
 from app.ui.charts import offer_csv, show_chart
 from app.ui.choices import choose_class
+from app.ui.choose import choose, show_corrections
 from app.ui.page import Opened, open_page
 from app.ui.status import status_line
 from core.coherence import MEASURES, Difference
@@ -39,30 +39,16 @@ EXAMPLES = (6, 12, 24)
 Pair = tuple[int | None, int | None]
 
 
-def choose(page: Opened) -> tuple[str, str, Pair]:
+def choose_view(page: Opened) -> tuple[str, str, Pair]:
     """Model, measure of similarity and pair of classes."""
-    titles = [title_of(model) for model in page.models]
-    url.check_choice("whose", titles, "Model")
-    url.keep_possible("whose", page.models)
-    url.check_choice("alike", list(SHORT.values()), "Similarity by")
     with st.container(horizontal=True, gap="medium", vertical_alignment="bottom"):
-        model = st.segmented_control(
-            "Model",
-            page.models,
-            default=page.models[0],
-            required=True,
-            format_func=title_of,
-            key="whose",
-            bind="query-params",
-        )
-        measure = st.segmented_control(
+        model = choose("segmented_control", "Model", "whose", page.models, title=title_of)
+        measure = choose(
+            "segmented_control",
             "Similarity by",
+            "alike",
             list(SHORT),
-            default="means",
-            required=True,
-            format_func=SHORT.__getitem__,
-            key="alike",
-            bind="query-params",
+            title=SHORT.__getitem__,
             help="  \n".join(f"**{SHORT[name]}**: {words}" for name, words in MEASURES.items())
             + "  \nAll from clean training images; no attacked network has a say.",
         )
@@ -94,19 +80,19 @@ def show_scatter(page: Opened, attack: Attacked, measure: str, chosen: tuple[int
     """Success against similarity. The points can be saved."""
     outcomes, distances = coherence.outcomes(attack), coherence.distances(page.bundle, measure)
     points = similarity_table(outcomes, distances, page.spec.classes)
-    found = coherence.correlation(page.bundle, attack.model, measure)
+    rho = coherence.correlation(page.bundle, attack.model, measure)
     line = coherence.fit(attack.key, measure, outcomes, distances)
-    chart = similarity_chart(points, line, found, attack.title, MEASURES[measure], chosen=chosen, height=360)
+    chart = similarity_chart(points, line, rho, attack.title, MEASURES[measure], chosen=chosen, height=360)
     words = (
         f"Success rate of attacks on {attack.title} against the {MEASURES[measure]}, one point a pair of "
-        f"classes: {correlation_words(found)}."
+        f"classes: {correlation_words(rho)}."
     )
     show_chart(chart, words, "coherence-scatter", partial(pick, page, "coherence-scatter"))
     spread = dispersion_estimate(attack.title, coherence.dispersion(page.bundle, attack.model))
     st.markdown(
-        f"**Rank correlation** {correlation_words(found)} (Mantel’s test)  \n**Dispersion** {spread.words}",
+        f"**Rank correlation** {correlation_words(rho)} (Mantel’s test)  \n**Dispersion** {spread.words}",
         help="ρ is Spearman’s, freed of the chance that lies in rates over few images; before that it is "
-        f"{found.observed:.2f}. Dispersion is the standard deviation between pairs of classes beyond chance. "
+        f"{rho.observed:.2f}. Dispersion is the standard deviation between pairs of classes beyond chance. "
         "Intervals: 95 %, over other images of the same classes. Mantel’s test gives the names of classes "
         "out at random.",
     )
@@ -121,8 +107,8 @@ def compare_models(page: Opened, measure: str) -> None:
     correlations, spreads = [], []
     for model in page.models:
         for name in SHORT:
-            found = coherence.correlation(page.bundle, model, name)
-            correlations.append(correlation_estimate(title_of(model), SHORT[name], found))
+            correlation = coherence.correlation(page.bundle, model, name)
+            correlations.append(correlation_estimate(title_of(model), SHORT[name], correlation))
         spreads.append(dispersion_estimate(title_of(model), coherence.dispersion(page.bundle, model)))
     left, right = st.columns(2, gap="medium")
     with left:
@@ -148,14 +134,15 @@ def compare_models(page: Opened, measure: str) -> None:
         st.markdown("  \n".join(lines), help=f"ρ by {MEASURES[measure]}. p is one-sided, of a value above 0.")
 
 
-def difference_words(found: Difference, digits: int = 2) -> str:
+def difference_words(difference: Difference, digits: int = 2) -> str:
     """A difference with its interval and test: "+0.21 (+0.05 to +0.40), p = 0.01"."""
-    if found.value != found.value:
+    if difference.value != difference.value:
         return "unknown: on one of them the pairs differ too little"
     value, low, high = (
-        f"{number:+.{digits}f}".replace("-", "−") for number in (found.value, found.low, found.high)
+        f"{number:+.{digits}f}".replace("-", "−")
+        for number in (difference.value, difference.low, difference.high)
     )
-    return f"{value} ({low} to {high}), {p_text(found.p_value)}, n = {found.n:,} images"
+    return f"{value} ({low} to {high}), {p_text(difference.p_value)}, n = {difference.n:,} images"
 
 
 def show_judges(page: Opened) -> list[Record]:
@@ -164,14 +151,14 @@ def show_judges(page: Opened) -> list[Record]:
     records: list[Record] = []
     for model, column in zip(page.models, st.columns(len(page.models), gap="medium"), strict=True):
         attack, threshold = page.attacked(model), page.threshold(model)
-        found = coherence.judged(page.bundle, model).undetected(attack, threshold)
+        judged = coherence.judged(page.bundle, model).undetected(attack, threshold)
         with column:
-            if not len(found.row):
+            if not len(judged.row):
                 st.info(f"No attack on {attack.title} went undetected.", icon=":material/info:")
                 continue
-            verdicts, agreed = coherence.said(found.key, threshold, found, attack)
-            chart = judges_chart(verdicts, attack.title, found.titles, subtitle=agreement_words(agreed))
-            most = verdicts[-1].target
+            opinions, agreed = coherence.judges_opinions(judged.key, threshold, judged, attack)
+            chart = judges_chart(opinions, attack.title, judged.titles, subtitle=agreement_words(agreed))
+            most = opinions[-1].target
             words = (
                 f"What judges see in undetected attacks on {attack.title}: most of them the target in "
                 f"{in_words(most)}; {agreement_words(agreed)}."
@@ -180,8 +167,8 @@ def show_judges(page: Opened) -> list[Record]:
             st.markdown(f"Most judges see **the target** in {in_words(most)}.")
             records += [
                 {"model": attack.title, "fpr": page.fpr, "threshold": threshold, **record}
-                for verdict in verdicts
-                for record in verdict.records()
+                for opinion in opinions
+                for record in opinion.records()
             ]
     judges = coherence.judged(page.bundle, page.models[0]).judges
     with st.expander("How good the judges are", icon=":material/balance:"):
@@ -197,15 +184,14 @@ def show_judges(page: Opened) -> list[Record]:
     return records
 
 
-def show_examples(page: Opened, attack: Attacked, found: Judged, pair: Pair) -> None:
+def show_examples(page: Opened, attack: Attacked, judged: Judged, pair: Pair) -> None:
     """Undetected images at both ends: all judges see the target, or none does."""
     assert attack.target is not None
-    url.check_choice("each", [str(count) for count in EXAMPLES], "Examples")
-    url.show_corrections()
     with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="bottom"):
         st.subheader(f"At both ends: undetected attacks on {attack.title}", anchor=False)
-        count = st.selectbox("Examples", EXAMPLES, key="each", bind="query-params", width=100)
-    label, target = attack.label[found.row], attack.target[found.row]
+        count = choose("selectbox", "Examples", "each", EXAMPLES, width=100)
+    show_corrections()
+    label, target = attack.label[judged.row], attack.target[judged.row]
     wanted = torch.ones_like(label, dtype=torch.bool)
     for chosen, classes in zip(pair, (label, target), strict=True):
         if chosen is not None:
@@ -213,14 +199,14 @@ def show_examples(page: Opened, attack: Attacked, found: Judged, pair: Pair) -> 
     if not bool(wanted.any()):
         st.info("No such attack went undetected. Choose other classes.", icon=":material/info:")
         return
-    votes, judges = found.votes(attack)[wanted], len(found.judges)
+    votes, judges = judged.votes(attack)[wanted], len(judged.judges)
     show = tiles.KINDS[0::2] if page.dataset else (tiles.PERTURBATION,)
     ends = {f"All {judges} judges see the target": judges, "No judge sees the target": 0}
     for (title, wished), column in zip(ends.items(), st.columns(2, gap="large"), strict=True):
         hits = votes == wished
         with column:
             st.markdown(f"**{title}**: {in_words(Rate(int(hits.sum()), len(hits)))}")
-            rows = spaced(attack.pictured(found.row[wanted][hits].tolist()), count)
+            rows = spaced(attack.pictured(judged.row[wanted][hits].tolist()), count)
             if rows:
                 made = tiles.make_tiles(
                     page.bundle, page.spec, page.dataset, attack, rows, page.threshold(attack.model)
@@ -238,8 +224,8 @@ def spaced(rows: list[int], count: int) -> list[int]:
 def main() -> None:
     st.html(tiles.STYLE)
     page = open_page("Visual coherence", INTRO, needs="matrix")
-    model, measure, pair = choose(page)
-    url.show_corrections()
+    model, measure, pair = choose_view(page)
+    show_corrections()
     source, target = pair
     chosen = None if source is None or target is None or source == target else (source, target)
     attack = page.attacked(model)

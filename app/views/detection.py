@@ -3,14 +3,15 @@
 import streamlit as st
 import torch
 
-from app import state, url
+from app import state
 from app.results import attacks as results
 from app.results.attacks import Attacked, attack_words
 from app.ui import health, notices
 from app.ui.charts import offer_csv, show_chart, trusted
+from app.ui.choose import choose, show_corrections
 from app.ui.page import Opened, open_page
 from app.ui.status import status_line
-from core.attacks import ATTACKS
+from core.attacks import attack_title
 from core.figures.colours import CLEAN_COLOUR, GREY, OUTCOME_COLOURS
 from core.figures.curves import BetaPoint, beta_chart, beta_table, fpr_chart, fpr_table
 from core.figures.distances import (
@@ -24,7 +25,7 @@ from core.figures.distances import (
     histogram,
 )
 from core.figures.style import Record, in_words
-from core.models import MODELS, title_of
+from core.models import spec, title_of
 
 INTRO = """
 A network that rebuilds its input can notice an attack: what it *sees* is not what is *there*. An image is
@@ -38,22 +39,20 @@ RATES = ("success_rate", "undetected_rate")
 TARGETED, UNTARGETED = "Targeted", "Untargeted"
 
 
-def attack_title(name: str) -> str:
+def attack_and_mode(name: str) -> str:
     """ "r-pgd-targeted" as people read it."""
     attack, _, mode = name.rpartition("-")
-    return f"{ATTACKS[attack].title}, {mode}"
+    return f"{attack_title(attack)}, {mode}"
 
 
 def choose_attack(page: Opened) -> str:
     names = results.attack_names(page.bundle, page.models)
-    url.check_choice("method", [attack_title(name) for name in names], "Attack")
-    url.keep_possible("method", names)
-    return st.selectbox(
+    return choose(
+        "selectbox",
         "Attack",
+        "method",
         names,
-        format_func=attack_title,
-        key="method",
-        bind="query-params",
+        title=attack_and_mode,
         width=260,
         help="R- attacks know of the detector and keep the reconstruction close. Compare R-PGD with PGD.",
     )
@@ -117,12 +116,11 @@ def show_histograms(page: Opened, attacks: list[Attacked]) -> list[Record]:
             f"{threshold:.2f}; {in_words(undetected)} of the attacks worked and lie below it."
         )
         show_chart(chart, words)
-    return [{"model": title_of(model), **bar.record()} for model, found in bars.items() for bar in found]
+    return [{"model": title_of(model), **bar.record()} for model, bars_of in bars.items() for bar in bars_of]
 
 
 def show_curve(page: Opened, attacks: list[Attacked]) -> list[Record]:
     """Fig. 2: the undetected rate at every false-positive rate. Returns the rows for a file."""
-    url.check_choice("upto", list(UPTO), "Curve up to")
     fprs = sorted({round(fpr / 1000, 6) for fpr in (*range(0, 500, 5), *range(50))} | set(state.FPRS))
     points = [
         point
@@ -131,14 +129,15 @@ def show_curve(page: Opened, attacks: list[Attacked]) -> list[Record]:
             attack.title, page.clean(attack.model).validation_distance, attack.distance, attack.worked, fprs
         )
     ]
-    upto = st.segmented_control(
+    upto = choose(
+        "segmented_control",
         "False-positive rates up to",
+        "upto",
         list(UPTO),
         default="50 %",
-        required=True,
-        key="upto",
-        bind="query-params",
+        what="Curve up to",
     )
+    show_corrections()
     now = {p.model: p for p in points if abs(p.fpr - page.fpr) < 1e-9}
     words = ", ".join(f"{model} {in_words(point.rate)}" for model, point in now.items())
     show_chart(
@@ -157,10 +156,8 @@ def show_sweep(page: Opened) -> list[Record]:
         "one they pass the detector and fail to fool the network. A strong defence leaves no β at which "
         "the right-hand curve is high."
     )
-    url.check_choice("aim", [TARGETED, UNTARGETED], "Aim")
-    aim = st.segmented_control(
-        "Aim", [TARGETED, UNTARGETED], default=TARGETED, required=True, key="aim", bind="query-params"
-    )
+    aim = choose("segmented_control", "Aim", "aim", [TARGETED, UNTARGETED])
+    show_corrections()
     success: list[BetaPoint] = []
     undetected: list[BetaPoint] = []
     count = 0
@@ -197,7 +194,7 @@ def show_classes(page: Opened) -> list[Record]:
         + " ".join(
             f"{title_of(model)} is missing here: it rebuilds from all classes at once."
             for model in page.models
-            if MODELS[model].conditional is False
+            if spec(model).conditional is False
         )
     )
     rows: list[Record] = []
@@ -208,7 +205,7 @@ def show_classes(page: Opened) -> list[Record]:
         parts[model] = by_class(clean.test_class_distance, clean.test_label[: len(clean.test_class_distance)])
     edges = common_edges([part for groups in parts.values() for part in groups.values()])
     bars = {model: histogram(groups, edges) for model, groups in parts.items()}
-    highest = 1.08 * max(bar.share for found in bars.values() for bar in found)
+    highest = 1.08 * max(bar.share for bars_of in bars.values() for bar in bars_of)
     for model, column in zip(models, st.columns(len(models), gap="large"), strict=True):
         own, other = (float(parts[model][name].median()) for name in (OWN, OTHER))
         chart = distance_chart(
@@ -225,8 +222,8 @@ def show_classes(page: Opened) -> list[Record]:
         )
         with column:
             show_chart(chart, words)
-            found = page.clean(model).test_class_distance
-            count = 0 if found is None else len(found)
+            distances = page.clean(model).test_class_distance
+            count = 0 if distances is None else len(distances)
             st.caption(
                 f"{count:,} clean test images; median {own:.2f} from their own class, {other:.2f} from "
                 "others."
@@ -238,7 +235,7 @@ def show_classes(page: Opened) -> list[Record]:
 def main() -> None:
     page = open_page("Detection", INTRO, needs="attack/r-pgd-targeted")
     name = choose_attack(page)
-    url.show_corrections()
+    show_corrections()
     attacks = [page.attacked(model, f"attack/{name}") for model in page.models]
     show_rates(page, attacks)
     left, right = st.columns(2, gap="large")

@@ -6,17 +6,18 @@ from random import Random
 
 import streamlit as st
 
-from app import url
 from app.results.attacks import Attacked, attack_words
 from app.ui import health, notices, tiles
 from app.ui.charts import offer_csv
 from app.ui.choices import choose_class
+from app.ui.choose import choose, choose_number, choose_page, choose_some, show_corrections
+from app.ui.outcomes import TITLES
 from app.ui.page import Opened, open_page
 from app.ui.status import status_line
-from app.ui.verdict import TITLES, Outcome
 from core.figures.style import Record, in_words
 from core.metrics import Rate
 from core.models import title_of
+from core.outcomes import WORKED, Outcome
 
 INTRO = """
 Attacked images beside what the network **rebuilds** of them. Where an attack goes undetected, look closely:
@@ -63,25 +64,12 @@ def first_page() -> None:
 def choose_what(page: Opened) -> tuple[tuple[str, ...], Outcome | None]:
     titles = [EVERY, *(title_of(model) for model in page.models)]
     outcomes = [EVERY, *TITLES.values()]
-    url.check_choice("models", titles, "Model")
-    url.keep_possible("models", titles)
-    url.check_choice("outcome", outcomes, "Outcome")
-    title = st.segmented_control(
-        "Model",
-        titles,
-        default=EVERY,
-        required=True,
-        key="models",
-        bind="query-params",
-        on_change=first_page,
-    )
-    outcome = st.segmented_control(
+    title = choose("segmented_control", "Model", "models", titles, on_change=first_page)
+    outcome = choose(
+        "segmented_control",
         "Outcome",
+        "outcome",
         outcomes,
-        default=EVERY,
-        required=True,
-        key="outcome",
-        bind="query-params",
         on_change=first_page,
         help="Undetected and flagged attacks both worked: the network reads the target. The others did not.",
     )
@@ -89,51 +77,51 @@ def choose_what(page: Opened) -> tuple[tuple[str, ...], Outcome | None]:
     return models, next((kind for kind, words in TITLES.items() if words == outcome), None)
 
 
-def choose(page: Opened) -> Choice:
+def choose_filters(page: Opened) -> Choice:
     """The filters, in two rows."""
     with st.container(horizontal=True, gap="small", vertical_alignment="bottom"):
         models, outcome = choose_what(page)
-        show = st.pills(
+        show = choose_some(
             "Pictures",
+            "pictures",
             tiles.KINDS,
-            selection_mode="multi",
             default=(tiles.ORIGINAL, tiles.ATTACKED, tiles.REBUILT),
-            key="pictures",
-            bind="query-params",
             disabled=page.dataset is None,
         )
     with st.container(horizontal=True, gap="medium", vertical_alignment="bottom"):
         source = choose_class("Source", "from", page.spec.classes, first_page)
         target = choose_class("Target", "to", page.spec.classes, first_page)
-        url.check_choice("order", [BY_IMAGE, RANDOM], "Order")
-        order = st.segmented_control(
+        order = choose(
+            "segmented_control",
             "Order",
+            "order",
             [BY_IMAGE, RANDOM],
-            default=BY_IMAGE,
-            required=True,
-            key="order",
-            bind="query-params",
             on_change=first_page,
             help="By image: all targets of one image in turn. Random sample: drawn by the seed, not picked.",
         )
-        url.check_number("draw", 0, 9999, "Seed")
-        seed = st.number_input(
+        seed = choose_number(
+            "number_input",
             "Seed",
+            "draw",
             0,
             9999,
-            0,
-            key="draw",
-            bind="query-params",
+            default=0,
             on_change=first_page,
             width=120,
             disabled=order != RANDOM,
         )
-        url.check_choice("per", [str(count) for count in PER_PAGE], "Number a page")
-        per_page = st.selectbox(
-            "A page", PER_PAGE, index=1, key="per", bind="query-params", on_change=first_page, width=90
+        per_page = choose(
+            "selectbox",
+            "A page",
+            "per",
+            PER_PAGE,
+            default=24,
+            what="Number a page",
+            on_change=first_page,
+            width=90,
         )
     shown = tuple(show) if page.dataset else (tiles.PERTURBATION,)
-    return Choice(models, source, target, outcome, order, int(seed), per_page, shown)
+    return Choice(models, source, target, outcome, order, seed, per_page, shown)
 
 
 def candidates(page: Opened, choice: Choice) -> list[Item]:
@@ -164,7 +152,7 @@ def with_pictures(items: list[Item]) -> list[Item]:
 
 def count_words(items: list[Item]) -> str:
     """How the attacks that match ended."""
-    worked = sum(item.outcome in (Outcome.UNDETECTED, Outcome.FLAGGED) for item in items)
+    worked = sum(item.outcome in WORKED for item in items)
     missed = sum(item.outcome is Outcome.UNDETECTED for item in items)
     return (
         f"Of **{len(items):,}** attacks, {in_words(Rate(worked, len(items)))} worked and "
@@ -178,8 +166,8 @@ def page_tiles(page: Opened, items: list[Item]) -> list[tiles.Tile]:
     for attack in {item.attack.model: item.attack for item in items}.values():
         rows = [item.row for item in items if item.attack.model == attack.model]
         threshold = page.threshold(attack.model)
-        found = tiles.make_tiles(page.bundle, page.spec, page.dataset, attack, rows, threshold)
-        made |= {(attack.model, row): tile for row, tile in zip(rows, found, strict=True)}
+        of_model = tiles.make_tiles(page.bundle, page.spec, page.dataset, attack, rows, threshold)
+        made |= {(attack.model, row): tile for row, tile in zip(rows, of_model, strict=True)}
     return [made[item.attack.model, item.row] for item in items]
 
 
@@ -208,8 +196,8 @@ def records(page: Opened, items: list[Item]) -> list[Record]:
 def main() -> None:
     st.html(tiles.STYLE)
     page = open_page("Gallery", INTRO, needs="matrix")
-    choice = choose(page)
-    url.show_corrections()
+    choice = choose_filters(page)
+    show_corrections()
     page.offer_pictures()
     every = candidates(page, choice)
     if choice.source is not None and choice.source == choice.target:
@@ -220,15 +208,14 @@ def main() -> None:
     items = [item for item in every if choice.outcome in (None, item.outcome)]
     pictured = with_pictures(items)
     pages = max(1, -(-len(pictured) // choice.per_page))
-    if st.session_state.get("page", 1) > pages:
-        first_page()
     words, turner = st.columns([3, 2], vertical_alignment="center")
     with words:
         st.markdown(count_words(every))
         attacked = page.attacked(choice.models[0]).attack
         health.note(page.bundle, choice.models, ("success_rate", "undetected_rate"), attacked)
     with turner.container(horizontal_alignment="right"):
-        number = st.pagination(pages, key="page", bind="query-params")
+        number = choose_page("page", pages)
+    show_corrections()
     st.html(tiles.colour_key())
     if len(pictured) < len(items):
         st.caption(tiles.kept_words(len(pictured), len(items)))

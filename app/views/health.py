@@ -4,11 +4,12 @@ import re
 
 import streamlit as st
 
-from app import state, url
+from app import state
 from app.results import QIN2020
 from app.results import attacks as results
 from app.ui import notices
 from app.ui.charts import offer_csv
+from app.ui.choose import choose, show_corrections
 from app.ui.health import MARKS
 from app.ui.status import status_line
 from core.attacks import attack_title
@@ -27,14 +28,14 @@ NAMES = re.compile(rf"\b({'|'.join(MODELS)})\b")
 
 def figure_of(check: Check) -> str:
     """The number that decided, in words that have models by their titles."""
-    return NAMES.sub(lambda found: title_of(found[0]), check.figure)
+    return NAMES.sub(lambda match: title_of(match[0]), check.figure)
 
 
 def name_of(number: int) -> str:
     return f"{number} · {EXPLANATIONS[number][0]}"
 
 
-def choose(model: str, number: int) -> None:
+def take_over(model: str, number: int) -> None:
     """Take over the cell that was pressed."""
     st.session_state["check"] = number
     st.session_state["of"] = model
@@ -48,8 +49,8 @@ def show_matrix(checks: Checks) -> None:
     for number, (name, meaning) in EXPLANATIONS.items():
         first, *places = st.columns(widths)
         first.markdown(f"**{number} · {name}**  \n:small[{meaning}]")
-        for place, (model, found) in zip(places, checks.items(), strict=True):
-            check = next((c for c in found if c.number == number), None)
+        for place, (model, of_model) in zip(places, checks.items(), strict=True):
+            check = next((c for c in of_model if c.number == number), None)
             if check is None:
                 place.caption("not run")
                 continue
@@ -58,7 +59,7 @@ def show_matrix(checks: Checks) -> None:
                     MARKS[check.verdict],
                     key=f"cell-{number}-{model}",
                     type="tertiary",
-                    on_click=choose,
+                    on_click=take_over,
                     args=(model, number),
                     help=f"{title_of(model)}, check {number}: show the numbers behind it",
                 )
@@ -74,26 +75,10 @@ def number_words(number: Number) -> str:
 def choose_cell(checks: Checks) -> tuple[str, Check]:
     """Check and model, from the keyboard; pressing a verdict sets the same two."""
     numbers, models = list(EXPLANATIONS), list(checks)
-    url.check_choice("check", [name_of(number) for number in numbers], "Check")
-    url.check_choice("of", [title_of(model) for model in models], "Model")
     failures = [(c.number, model) for model in models for c in checks[model] if c.verdict == FAILED]
     usual, whose = min(failures, default=(1, models[0]))
-    number = st.selectbox(
-        "Check",
-        numbers,
-        index=numbers.index(usual),
-        format_func=name_of,
-        key="check",
-        bind="query-params",
-    )
-    model = st.selectbox(
-        "Model",
-        models,
-        index=models.index(whose),
-        format_func=title_of,
-        key="of",
-        bind="query-params",
-    )
+    number = choose("selectbox", "Check", "check", numbers, title=name_of, default=usual)
+    model = choose("selectbox", "Model", "of", models, title=title_of, default=whose)
     return model, next(check for check in checks[model] if check.number == number)
 
 
@@ -112,12 +97,13 @@ def show_detail(checks: Checks) -> None:
 
 def touched_words(check: Check) -> str:
     """What a failed check touches: "success rate of PGD, BIM; undetected rate"."""
-    found: dict[str, list[str]] = {}
+    attacks_of: dict[str, list[str]] = {}
     for touch in check.touches:
         metric, _, attack = touch.partition("/")
-        found.setdefault(metric.replace("_", " "), []).append(attack_title(attack))
+        attacks_of.setdefault(metric.replace("_", " "), []).append(attack_title(attack))
     parts = [
-        metric if "" in attacks else f"{metric} of {', '.join(attacks)}" for metric, attacks in found.items()
+        metric if "" in attacks else f"{metric} of {', '.join(attacks)}"
+        for metric, attacks in attacks_of.items()
     ]
     return "; ".join(parts)
 
@@ -136,8 +122,8 @@ def records(checks: Checks) -> list[Record]:
             "high": number.high,
             "n": number.n,
         }
-        for model, found in checks.items()
-        for check in found
+        for model, of_model in checks.items()
+        for check in of_model
         for number in check.details or (Number("", float("nan"), 0),)
     ]
 
@@ -150,26 +136,26 @@ def main() -> None:
     if bundle is None:
         notices.missing_bundle(dataset)
         st.stop()
-    found = results.health(bundle)
-    if found is None:
-        url.show_corrections()
+    checks = results.health(bundle)
+    if checks is None:
+        show_corrections()
         st.info(
             f"These results were built before there were checks; `{bundle.command}` runs them.",
             icon=":material/info:",
         )
         st.stop()
-    count = sum(check.verdict == FAILED for checks in found.values() for check in checks)
-    total = sum(len(checks) for checks in found.values())
+    count = sum(check.verdict == FAILED for of_model in checks.values() for check in of_model)
+    total = sum(len(of_model) for of_model in checks.values())
     st.markdown(f"**{count} of {total}** checks failed. Press a verdict to see the numbers behind it.")
     left, right = st.columns([8, 4], gap="large")
     with right, st.container(key="health-detail"):
-        show_detail(found)
-    url.show_corrections()
+        show_detail(checks)
+    show_corrections()
     with left:
-        show_matrix(found)
+        show_matrix(checks)
     about = {"dataset": dataset, "profile": bundle.profile}
-    offer_csv("All numbers (CSV)", lambda: records(found), f"{dataset}-health", about)
-    facts = results.health_facts(bundle, next(iter(found)))
+    offer_csv("All numbers (CSV)", lambda: records(checks), f"{dataset}-health", about)
+    facts = results.health_facts(bundle, next(iter(checks)))
     status_line(
         f"{facts['fields']['steps']} iterations",
         f"computed on {facts['device']}, gradients in {facts['gradients']}",

@@ -6,19 +6,20 @@ from pathlib import Path
 import streamlit as st
 import torch
 
-from app import state, url
+from app import state
 from app.live import Frame, Request, Run
 from app.results import QIN2020
 from app.results import attacks as results
 from app.ui import notices
 from app.ui.choices import choose_attack, choose_model, choose_targets
+from app.ui.choose import show_corrections
 from app.ui.images import contact_sheet
-from app.ui.live_universal import show_universal
 from app.ui.picker import choose_image
 from app.ui.scenarios import show_scenarios
 from app.ui.scene import Scene
 from app.ui.stage import Stage
 from app.ui.status import status_line
+from app.ui.universal.live import show_universal
 from core.attacks import starting_points
 from core.data import Dataset
 from core.images import from_uint8
@@ -38,41 +39,41 @@ def main() -> None:
     st.title("Live attack", anchor=False)
     st.caption(INTRO)
     name = state.dataset_name()
-    found, dataset = state.bundle(name, QIN2020), state.dataset(name)
-    if found is None or not state.model_names(found):
+    bundle, dataset = state.bundle(name, QIN2020), state.dataset(name)
+    if bundle is None or not state.model_names(bundle):
         notices.missing_bundle(name)
         return
     if dataset is None:
         notices.offer_download(name)
         return
-    show_scenarios(dataset, state.model_names(found)[0])
+    show_scenarios(dataset, state.model_names(bundle)[0])
     with st.sidebar:
-        model = choose_model(found)
-        attack, seed = choose_attack(dataset.spec, found, model)
+        model = choose_model(bundle)
+        attack, seed = choose_attack(dataset.spec, bundle, model)
     image = choose_image(dataset)
     label = int(dataset.test.labels[image])
     targets = choose_targets(dataset.spec.classes, label)
     corrections = st.container()
     with corrections:
-        url.show_corrections()
+        show_corrections()
 
-    scene = Scene(model, dataset.spec.classes, results.clean(found, model).threshold(state.fpr()))
-    request = Request(name, model, found.names[f"{model}/weights"], image, label, targets, attack, seed)
+    scene = Scene(model, dataset.spec.classes, results.clean(bundle, model).threshold(state.fpr()))
+    request = Request(name, model, bundle.names[f"{model}/weights"], image, label, targets, attack, seed)
     stage = Stage(scene, request)
-    run = current_run(request, found, dataset)
+    run = current_run(request, bundle, dataset)
     if not run.ended and not st.session_state.get("hold"):
         drive(run, stage)
     show_attack_button(stage)
     frame = stage.choose_step(run)
     with corrections:
-        url.show_corrections()
+        show_corrections()
     note = "" if run.ended else "Press Attack to run it."
     if run.stopped:
         note = f"Stopped after {run.step:,} of {run.total:,} {stage.units}."
     stage.show(run, frame, charts=True, note=note)
     stage.offer(run, frame)
     offer_pictures(run, frame, stage.chosen)
-    show_universal(found, scene, dataset, image)
+    show_universal(bundle, scene, dataset, image)
     with st.expander("What happens here, and what to try", icon=":material/school:"):
         st.markdown(TEXT.read_text("utf-8"))
     status_line(
@@ -82,15 +83,15 @@ def main() -> None:
         live=True,
         n=len(targets),
         seconds=run.seconds,
-        profile=found.profile,
+        profile=bundle.profile,
     )
 
 
-def current_run(request: Request, found: Bundle, dataset: Dataset) -> Run:
+def current_run(request: Request, bundle: Bundle, dataset: Dataset) -> Run:
     """The run of this request: the one there is, or a new one."""
     run: Run | None = st.session_state.get("live")
     if run is None or run.request != request:
-        network, x = state.model(found, request.model), dataset.test.x(request.image)
+        network, x = state.model(bundle, request.model), dataset.test.x(request.image)
         with state.accelerator():
             run = Run.start(request, network, x.to(state.device()), starts_of(request, dataset))
             run.advance()

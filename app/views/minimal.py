@@ -6,22 +6,24 @@ import streamlit as st
 import torch
 from torch import Tensor
 
-from app import url
 from app.results import minimum
 from app.results import universals as universal
 from app.results.attacks import attack_words
 from app.results.minimum import ATTACKS, NAMES, NORMS, UNIVERSAL, Minimal
 from app.ui import effects, notices, tiles
 from app.ui.charts import show_chart
+from app.ui.choose import choose, show_corrections
 from app.ui.columns import columns
 from app.ui.page import Opened, open_michels2019
 from app.ui.saving import offer_chart
 from app.ui.status import status_line
+from core.figures.colours import colour_of
 from core.figures.norms import Lengths, norm_chart, reach_chart
 from core.figures.style import in_words
 from core.images import add_levels
 from core.metrics import rate
-from core.models import spec, title_of
+from core.models import title_of
+from core.outcomes import Effect, effect
 
 INTRO = """
 How **little** must an image change until a network misreads it? Each attack looks for the smallest change
@@ -33,25 +35,19 @@ DASHES = {"CW-L2": (), "Boundary": (7, 3), "DeepFool": (2, 3)}
 AROUND = 110
 
 
-def choose() -> tuple[str, str]:
+def choose_view() -> tuple[str, str]:
     """The norm, and how lengths are drawn."""
-    url.check_choice("norm", list(NORMS.values()), "Length")
-    url.check_choice("drawn", [POINTS, CURVES], "Drawn as")
-    norm = st.segmented_control(
+    norm = choose(
+        "segmented_control",
         "Length",
+        "norm",
         list(NORMS),
+        title=NORMS.__getitem__,
         default="l2",
-        required=True,
-        format_func=NORMS.__getitem__,
-        key="norm",
-        bind="query-params",
         help="In pixel units, where an image reaches from 0 to 1. ℓ₂: root of the sum of squares, which all "
         "three attacks make small. ℓ∞: the largest change of a pixel.",
     )
-    drawn = st.segmented_control(
-        "Drawn as", [POINTS, CURVES], default=POINTS, required=True, key="drawn", bind="query-params"
-    )
-    return norm, drawn
+    return norm, choose("segmented_control", "Drawn as", "drawn", [POINTS, CURVES])
 
 
 def show_lengths(page: Opened, groups: list[Lengths], norm: str, drawn: str) -> None:
@@ -105,11 +101,11 @@ def interval(low: float | None, high: float | None) -> str:
     return "–" if low is None or high is None else f"{low:.2f}–{high:.2f}"
 
 
-def choose_image(page: Opened, found: dict[tuple[str, str], Minimal]) -> int | None:
+def choose_image(page: Opened, attacked: dict[tuple[str, str], Minimal]) -> int | None:
     """An image of which some attack's perturbation is kept; those that every attack moved come first."""
     count: dict[int, int] = {}
     label: dict[int, int] = {}
-    for made in found.values():
+    for made in attacked.values():
         for row in made.kept_rows.tolist():
             image = int(made.index[row])
             count[image] = count.get(image, 0) + 1
@@ -118,27 +114,25 @@ def choose_image(page: Opened, found: dict[tuple[str, str], Minimal]) -> int | N
     if not images:
         return None
     titles = {image: f"{page.spec.classes[label[image]]}, image {image}" for image in images}
-    url.check_choice("picture", list(titles.values()), "Image")
-    url.keep_possible("picture", images)
-    return st.selectbox(
+    return choose(
+        "selectbox",
         "Image",
+        "picture",
         images,
-        format_func=titles.__getitem__,
-        key="picture",
-        bind="query-params",
+        title=titles.__getitem__,
         width=240,
         help="Of one image a class the change is stored. First come those that the most attacks moved.",
     )
 
 
 def show_image(
-    page: Opened, found: dict[tuple[str, str], Minimal], models: tuple[str, ...], image: int
+    page: Opened, attacked: dict[tuple[str, str], Minimal], models: tuple[str, ...], image: int
 ) -> None:
     """The image under every attack, one column a model: original, attacked, perturbation (Fig. 1)."""
     for model, column in zip(models, columns([1] * len(models), "image", least=19), strict=True):
         with column:
-            st.html(f'<div class="ct-title" style="--c:{spec(model).colour}">{title_of(model)}</div>')
-            made = [found[model, attack] for attack in ATTACKS]
+            st.html(f'<div class="ct-title" style="--c:{colour_of(title_of(model))}">{title_of(model)}</div>')
+            made = [attacked[model, attack] for attack in ATTACKS]
             lines = [tile for one in made if (tile := attack_tile(page, one, image))]
             lines += universal_tile(page, model, image)
             absent = [NAMES[one.attack] for one in made if kept_of(one, image) is None]
@@ -166,7 +160,7 @@ def attack_tile(page: Opened, made: Minimal, image: int) -> effects.EffectTile |
     aim = "any other" if target is None else classes[target]
     return effects.EffectTile(
         f"{NAMES[made.attack]}: {classes[label]} → {aim}",
-        effects.effect(seen, label, clean, target),
+        effect(seen, label, clean, target),
         pictures_of(page, image, levels, classes[label], f"read as {classes[seen]}"),
         f"reads {classes[seen]}",
         f"ℓ₂ {float(made.norm_l2[row]):.2f} · ℓ∞ {float(made.norm_linf[row]):.2f} · "
@@ -185,7 +179,7 @@ def universal_tile(page: Opened, model: str, image: int) -> list[effects.EffectT
     label, rated = int(test.labels[image]), every.fooling(row, model)
     tile = effects.EffectTile(
         f"{NAMES[UNIVERSAL]}, of median length: {classes[label]} → any other",
-        effects.effect(int(seen[0]), label, int(clean[0])),
+        effect(int(seen[0]), label, int(clean[0])),
         pictures_of(page, image, every.levels[row], classes[label], f"read as {classes[int(seen[0])]}"),
         f"reads {classes[int(seen[0])]}; fools {in_words(rated)}" if rated else "",
         f"ℓ₂ {float(every.norm_l2[row]):.2f} · ℓ∞ {float(every.norm_linf[row]):.2f}",
@@ -193,7 +187,9 @@ def universal_tile(page: Opened, model: str, image: int) -> list[effects.EffectT
     return [tile]
 
 
-def pictures_of(page: Opened, image: int, levels: Tensor, label: str, told: str) -> tuple[effects.Shown, ...]:
+def pictures_of(
+    page: Opened, image: int, levels: Tensor, label: str, reading: str
+) -> tuple[effects.Shown, ...]:
     """Original, attacked and perturbation; without a local copy the perturbation alone."""
     changed = effects.change(levels, f"What was changed of this {label}")
     if page.dataset is None:
@@ -202,12 +198,12 @@ def pictures_of(page: Opened, image: int, levels: Tensor, label: str, told: str)
     attacked = add_levels(clean, levels)
     return (
         effects.picture(clean, f"The original image, {label}", "original"),
-        effects.picture(attacked, f"The attacked image, {told}", "attacked"),
+        effects.picture(attacked, f"The attacked image, {reading}", "attacked"),
         changed,
     )
 
 
-def show_already(page: Opened, found: dict[tuple[str, str], Minimal], models: tuple[str, ...]) -> None:
+def show_already(page: Opened, attacked: dict[tuple[str, str], Minimal], models: tuple[str, ...]) -> None:
     """Images that were misread as they stood, by model."""
     st.subheader("Misread as they stand", anchor=False)
     st.caption(
@@ -217,7 +213,7 @@ def show_already(page: Opened, found: dict[tuple[str, str], Minimal], models: tu
     classes = page.spec.classes
     for model, column in zip(models, columns([1] * len(models), "already", least=19), strict=True):
         with column:
-            made = [found[model, attack] for attack in ATTACKS]
+            made = [attacked[model, attack] for attack in ATTACKS]
             counts = "; ".join(f"{NAMES[one.attack]} {in_words(rate(one.already))}" for one in made)
             st.markdown(f"**{title_of(model)}**: {counts}")
             images: dict[int, effects.EffectTile] = {}
@@ -237,7 +233,7 @@ def show_already(page: Opened, found: dict[tuple[str, str], Minimal], models: tu
                     )
                     images[image] = effects.EffectTile(
                         label,
-                        effects.Effect.ALREADY,
+                        Effect.ALREADY,
                         shown,
                         f"reads {classes[int(one.clean[row])]}",
                         "" if shown else f"image {image}",
@@ -254,13 +250,13 @@ def main() -> None:
     needs = [f"{model}/minimum/{attack}" for model in universal.OWN for attack in ATTACKS]
     page = open_michels2019("Minimal perturbations", INTRO, needs=needs, what="minimal perturbations")
     models = minimum.attack_models(page.bundle)
-    found = {(m, attack): minimum.minimal(page.bundle, m, attack) for attack in ATTACKS for m in models}
+    attacked = {(m, attack): minimum.minimal(page.bundle, m, attack) for attack in ATTACKS for m in models}
     with st.container(horizontal=True, gap="medium", vertical_alignment="bottom"):
-        norm, drawn = choose()
-    url.show_corrections()
+        norm, drawn = choose_view()
+    show_corrections()
     means = minimum.published_means(page.bundle) if norm == "l2" else {}
     groups = [
-        found[model, attack].lengths(norm, means.get((attack, model)))
+        attacked[model, attack].lengths(norm, means.get((attack, model)))
         for attack in ATTACKS
         for model in models
     ]
@@ -268,20 +264,20 @@ def main() -> None:
     show_table(groups)
     st.subheader("One image under all attacks", anchor=False)
     page.offer_pictures()
-    image = choose_image(page, found)
-    url.show_corrections()
+    image = choose_image(page, attacked)
+    show_corrections()
     if image is None:
         st.info("No attack moved an image.", icon=":material/info:")
     else:
-        show_image(page, found, models, image)
+        show_image(page, attacked, models, image)
         st.caption(
             "Perturbations are drawn around white, red brighter and blue darker, each magnified until its "
             "largest change has the full colour; the factor stands below. They are stored in whole levels of "
             "1/255, which takes some back over the border: the readings are those of the exact images."
         )
-    show_already(page, found, models)
-    how = [attack_words(found[models[0], a].facts, targeted=a == "cw", with_beta=False) for a in ATTACKS]
-    n = found[models[0], ATTACKS[0]].index.numel()
+    show_already(page, attacked, models)
+    how = [attack_words(attacked[models[0], a].facts, targeted=a == "cw", with_beta=False) for a in ATTACKS]
+    n = attacked[models[0], ATTACKS[0]].index.numel()
     status_line(*how, *page.origin, live=False, n=n, profile=page.bundle.profile)
 
 

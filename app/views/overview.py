@@ -13,9 +13,9 @@ from app.ui import explain, notices
 from app.ui.explain import Example
 from app.ui.images import png
 from app.ui.status import status_line
-from app.ui.verdict import Verdict
 from core import data
 from core.models import ReconstructingNet
+from core.outcomes import Verdict
 from core.walkthrough import walkthrough
 from precompute.steps.records import Clean, Walkthrough
 from precompute.store import Bundle
@@ -54,14 +54,14 @@ def main() -> None:
         st.markdown(TEXT.read_text("utf-8"))
         if st.button("Attack a digit", icon=":material/bolt:", type="primary", key="start"):
             st.switch_page("views/live_attack.py")
-    found = state.bundle(DATASET, QIN2020)
-    stored = results.walkthrough(found, MODEL) if found else None
+    bundle = state.bundle(DATASET, QIN2020)
+    stored = results.walkthrough(bundle, MODEL) if bundle else None
     place, clean = figure.empty(), None
-    if found is None or stored is None:
+    if bundle is None or stored is None:
         with figure:
             notices.missing_bundle(DATASET)
     else:
-        clean = results.clean(found, MODEL)
+        clean = results.clean(bundle, MODEL)
         show(place, clean, stored)
     st.space("small")
     for links in LINKS:
@@ -69,18 +69,18 @@ def main() -> None:
             with column.container(border=True, height="stretch", gap="xxsmall"):
                 st.page_link(f"views/{page}.py", icon=f":material/{icon}:")
                 st.caption(about)
-    if found is None or stored is None or clean is None:
+    if bundle is None or stored is None or clean is None:
         return
     foot = st.empty()
     facts = stored.facts
     about = ("Digits", "CapsNet", f"{facts['fields']['steps']} iterations")
     with foot:
-        status_line(*about, live=False, n=len(facts["betas"]), profile=found.profile)
+        status_line(*about, live=False, n=len(facts["betas"]), profile=bundle.profile)
     # What is stored is on the screen by now; computing it anew takes the place of that when it is done.
-    if live := attacked(found.names[f"{MODEL}/weights"], dict(facts), found):
+    if live := attacked(bundle.names[f"{MODEL}/weights"], dict(facts), bundle):
         show(place, clean, Walkthrough(**live, facts=facts))
         with foot:
-            status_line(*about, live=True, n=len(facts["betas"]), profile=found.profile)
+            status_line(*about, live=True, n=len(facts["betas"]), profile=bundle.profile)
 
 
 def show(place: Any, clean: Clean, seen: Walkthrough) -> None:
@@ -111,19 +111,19 @@ def show(place: Any, clean: Clean, seen: Walkthrough) -> None:
 def attacked(
     weights: str,  # noqa: ARG001 - for the cache
     facts: dict[str, Any],
-    _found: Bundle,
+    _bundle: Bundle,
 ) -> dict[str, Tensor]:
     """The stored walkthrough's image, attacked anew; empty where there are no images.
 
     Args:
         weights: Key of the network's: what is computed once holds for these.
         facts: The walkthrough's.
-        _found: The bundle that has them.
+        _bundle: The bundle that has them.
     """
     dataset = state.dataset(DATASET)
     if dataset is None:
         return {}
-    network = state.model(_found, MODEL)
+    network = state.model(_bundle, MODEL)
     assert isinstance(network, ReconstructingNet)
     with state.accelerator():
         return walkthrough(network, dataset.test, facts)

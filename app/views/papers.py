@@ -7,12 +7,13 @@ from typing import Any, Literal
 import streamlit as st
 from PIL import Image
 
-from app import state, url
+from app import state
 from app.results.attacks import Cached, health
 from app.ui import notices
 from app.ui.charts import offer_csv, show_chart
+from app.ui.choose import choose, show_corrections
 from app.ui.claims import VERDICTS, Warn, counts_html, findings_html, verdicts_html
-from app.ui.health import said
+from app.ui.health import failed_words
 from app.ui.paper_table import PaperTable
 from app.ui.saving import offer_drawing
 from app.ui.status import status_line
@@ -52,37 +53,24 @@ FRAME = 90  # pixels of a chart above and below what is drawn; a bare string wou
 
 
 def choose_paper() -> Paper:
-    url.check_choice("paper", list(PAPERS), "Paper")
-    name = st.selectbox(
-        "Paper", list(PAPERS), key="paper", bind="query-params", width=200, help="By its short name."
-    )
-    return PAPERS[name]
+    return PAPERS[choose("selectbox", "Paper", "paper", list(PAPERS), width=200, help="By its short name.")]
 
 
 def choose_part() -> str:
-    parts = [CLAIMS, TABLES, FIGURES]
-    url.check_choice("show", parts, "Show")
-    return st.segmented_control("Show", parts, default=CLAIMS, required=True, key="show", bind="query-params")
+    return choose("segmented_control", "Show", "show", [CLAIMS, TABLES, FIGURES])
 
 
 def choose_number(kind: str, numbers: list[str]) -> str:
     """Of a table or figure."""
-    key = kind.lower()
-    url.check_choice(key, numbers, kind)
-    return st.pills(kind, numbers, default=numbers[0], required=True, key=key, bind="query-params")
+    return choose("pills", kind, kind.lower(), numbers)
 
 
-def choose_claims(paper: Paper, found: list[Finding]) -> list[Finding]:
+def choose_claims(paper: Paper, findings: list[Finding]) -> list[Finding]:
     """Those about one data set, with one verdict or any."""
     titles = {SPECS[name].title: name for name in paper.datasets}
-    url.check_choice("on", list(titles), "Data set")
-    on = st.segmented_control(
-        "Data set", list(titles), default=next(iter(titles)), required=True, key="on", bind="query-params"
-    )
-    about = [finding for finding in found if finding.dataset == titles[on]]
-    verdicts = [ALL, *VERDICTS]
-    url.check_choice("verdict", verdicts, "Verdict")
-    verdict = st.pills("Verdict", verdicts, default=ALL, required=True, key="verdict", bind="query-params")
+    on = choose("segmented_control", "Data set", "on", list(titles))
+    about = [finding for finding in findings if finding.dataset == titles[on]]
+    verdict = choose("pills", "Verdict", "verdict", [ALL, *VERDICTS])
     st.html(counts_html(about))
     order = list(VERDICTS)
     chosen = [finding for finding in about if verdict in (ALL, finding.verdict)]
@@ -95,9 +83,9 @@ def tested(paper: str, keys: tuple[str, ...], _results: Results) -> list[Finding
     return findings(PAPERS[paper], _results)
 
 
-def show_claims(paper: Paper, found: list[Finding], warn: Warn) -> None:
-    chosen = choose_claims(paper, found)
-    url.show_corrections()
+def show_claims(paper: Paper, findings: list[Finding], warn: Warn) -> None:
+    chosen = choose_claims(paper, findings)
+    show_corrections()
     st.caption(
         "A claim **holds** when all its comparisons do, at 5 %, and is **contradicted** when the opposite of "
         "one is shown; with fewer images more is **undecided**. One-sided p-values of the claimed order, "
@@ -108,12 +96,12 @@ def show_claims(paper: Paper, found: list[Finding], warn: Warn) -> None:
         st.html(findings_html(chosen, warn))
     else:
         st.info("No claim with this verdict.", icon=":material/info:")
-    offer_csv("Claims (CSV)", lambda: claim_records(found), f"{paper.name}-claims", {"paper": paper.name})
+    offer_csv("Claims (CSV)", lambda: claim_records(findings), f"{paper.name}-claims", {"paper": paper.name})
 
 
-def show_verdicts(found: list[Finding], kind: Literal["Table", "Fig."], number: str) -> None:
+def show_verdicts(findings: list[Finding], kind: Literal["Table", "Fig."], number: str) -> None:
     """What the paper claims of a table or figure, and whether it holds here."""
-    about = [finding for finding in found if finding.claim.is_made_in(kind, number)]
+    about = [finding for finding in findings if finding.claim.is_made_in(kind, number)]
     if about:
         st.markdown("**What the paper says of it, and whether it holds here**")
         st.html(verdicts_html(about))
@@ -124,21 +112,21 @@ def warner(bundles: Sequence[Bundle]) -> Warn:
     checks = {bundle.dataset: health(bundle) or {} for bundle in bundles}
 
     def warn(row: Mapping[str, Any]) -> str:
-        found = checks.get(row["dataset"], {}).get(row["model"], [])
+        of_model = checks.get(row["dataset"], {}).get(row["model"], [])
         metric = "undetected_rate" if row["metric"] in (WORST_BETA, WORST_IMAGE) else row["metric"]
-        return said(failed(found, metric, row["attack"]))
+        return failed_words(failed(of_model, metric, row["attack"]))
 
     return warn
 
 
 def show_warnings(numbers: Iterable[Mapping[str, Any]], warn: Warn) -> None:
     """Under a drawing, the data sets and models whose numbers in it a failed check touches."""
-    found: dict[str, None] = {}
+    warnings: dict[str, None] = {}
     for number in numbers:
         if words := warn(number):
-            found[f"{SPECS[number['dataset']].title}, {title_of(number['model'])}: {words}"] = None
-    if found:
-        st.caption(f":orange[:material/warning:] {'; '.join(found)}. See **Attack health**.")
+            warnings[f"{SPECS[number['dataset']].title}, {title_of(number['model'])}: {words}"] = None
+    if warnings:
+        st.caption(f":orange[:material/warning:] {'; '.join(warnings)}. See **Attack health**.")
 
 
 def profile_of(row: Mapping[str, Any]) -> str:
@@ -151,11 +139,8 @@ def show_table(paper: Paper, table: Table, rows: list[dict[str, Any]], warn: War
     st.subheader(f"Table {table.number}. {table.title}", anchor=False)
     if table.note:
         st.markdown(table.note)
-    url.check_choice("as", [NUMBERS, CHART], "As")
-    drawn = st.segmented_control(
-        "As", [NUMBERS, CHART], default=NUMBERS, required=True, key="as", bind="query-params"
-    )
-    url.show_corrections()
+    drawn = choose("segmented_control", "As", "as", [NUMBERS, CHART])
+    show_corrections()
     drawing = table_drawing(rows, table.number)
     chosen = [row for row in rows if row["table"] == table.number]
     if drawn == CHART:
@@ -165,11 +150,11 @@ def show_table(paper: Paper, table: Table, rows: list[dict[str, Any]], warn: War
         titles = [title_of(model) for model in paper.models]
         st.html(PaperTable(layout(rows, table.number), titles, warn).html())
     numbers = [row for row in chosen if row["metric"] not in (WORST_BETA, WORST_IMAGE)]
-    known = [row for row in numbers if row["ours"] is not None]
-    inside = sum(row["low"] <= row["published"] <= row["high"] for row in known)
-    profiles = ", ".join(dict.fromkeys(profile_of(row) for row in known)) or "no results"
+    measured = [row for row in numbers if row["ours"] is not None]
+    inside = sum(row["low"] <= row["published"] <= row["high"] for row in measured)
+    profiles = ", ".join(dict.fromkeys(profile_of(row) for row in measured)) or "no results"
     st.caption(
-        f"{len(known)} of {len(numbers)} numbers have ours ({profiles}); of {inside} the "
+        f"{len(measured)} of {len(numbers)} numbers have ours ({profiles}); of {inside} the "
         "published one lies in our 95 % interval. **≈** within it, **▲** ours is higher, **▼** ours is "
         "lower."
     )
@@ -183,7 +168,7 @@ def show_figure(paper: Paper, figure: Figure, results: Results, warn: Warn) -> N
     st.subheader(f"Figure {figure.number}. {figure.title}", anchor=False)
     if figure.note:
         st.markdown(figure.note)
-    url.show_corrections()
+    show_corrections()
     try:
         with st.spinner("Drawing"):
             drawing = figure.draw(results)
@@ -233,18 +218,18 @@ def main() -> None:
         st.stop()
     results = paper.over(Cached(bundle) for bundle in bundles)
     keys = tuple(bundle.names.get(paper.results, "") for bundle in bundles)
-    found, warn = tested(paper.name, keys, results), warner(bundles)
+    tested_claims, warn = tested(paper.name, keys, results), warner(bundles)
     if part == CLAIMS:
-        show_claims(paper, found, warn)
+        show_claims(paper, tested_claims, warn)
     elif part == TABLES:
         number = choose_number("Table", [table.number for table in paper.tables])
         table = next(table for table in paper.tables if table.number == number)
         show_table(paper, table, with_worst(report_rows(paper, results), results), warn)
-        show_verdicts(found, "Table", number)
+        show_verdicts(tested_claims, "Table", number)
     else:
         number = choose_number("Figure", [figure.number for figure in paper.figures])
         show_figure(paper, next(figure for figure in paper.figures if figure.number == number), results, warn)
-        show_verdicts(found, "Fig.", number)
+        show_verdicts(tested_claims, "Fig.", number)
     origins = [
         f"{SPECS[bundle.dataset].title}: {bundle.profile} profile"
         + (f", {bundle.facts['size']} models" if "size" in bundle.facts else "")

@@ -4,10 +4,10 @@ from functools import partial
 
 import streamlit as st
 
-from app import url
 from app.results.attacks import Attacked, attack_words
 from app.ui import health, notices, tiles
 from app.ui.charts import offer_csv, show_chart
+from app.ui.choose import choose, show_corrections
 from app.ui.page import Opened, open_page
 from app.ui.status import status_line
 from core.data import SPECS
@@ -31,24 +31,18 @@ STYLES = {"Boxes": "boxes", "Colours": "colour"}
 
 
 def choose_view() -> tuple[str, str]:
-    url.check_choice("measure", list(MEASURES), "Measure")
-    url.check_choice("style", list(STYLES), "Drawn as")
-    measure = st.segmented_control(
+    measure = choose(
+        "segmented_control",
         "Measure",
+        "measure",
         list(MEASURES),
-        default=SUCCESS,
-        required=True,
-        key="measure",
-        bind="query-params",
         help="  \n".join(f"**{name}**: {words}" for name, words in MEASURES.items()),
     )
-    style = st.segmented_control(
+    style = choose(
+        "segmented_control",
         "Drawn as",
+        "style",
         list(STYLES),
-        default="Boxes",
-        required=True,
-        key="style",
-        bind="query-params",
         help="Boxes have an area in proportion to the rate; a full cell is 100 %.",
     )
     return measure, STYLES[style]
@@ -56,28 +50,26 @@ def choose_view() -> tuple[str, str]:
 
 def choose_pair(classes: tuple[str, ...]) -> tuple[int, int]:
     """Source and target, from the keyboard; a click on a box sets the same two."""
-    url.check_choice("source", classes, "Source")
-    url.check_choice("goal", classes, "Target")
     numbers = range(len(classes))
     usual_source, usual_target = USUAL.get(classes, (3, 8))
-    source = st.selectbox(
+    source = choose(
+        "selectbox",
         "Source",
+        "source",
         numbers,
-        index=usual_source,
-        format_func=classes.__getitem__,
-        key="source",
-        bind="query-params",
+        title=classes.__getitem__,
+        default=usual_source,
         width=170,
         help="True class of the images. Or click a box.",
     )
     others = [number for number in numbers if number != source]
-    target = st.selectbox(
+    target = choose(
+        "selectbox",
         "Target",
+        "goal",
         others,
-        index=others.index(usual_target) if usual_target != source else 0,
-        format_func=classes.__getitem__,
-        key="goal",
-        bind="query-params",
+        title=classes.__getitem__,
+        default=usual_target if usual_target != source else None,
         width=170,
         help="Class that the attack aims at.",
     )
@@ -146,12 +138,12 @@ def show_pair(page: Opened, attacks: list[Attacked], pair: tuple[int, int]) -> N
     with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
         st.subheader(f"{source} → {target}", anchor=False, width="content")
         st.html(tiles.colour_key(), width="stretch")
-    found: list[dict[int, int]] = []
+    rows_of: list[dict[int, int]] = []
     for attack in attacks:
         assert attack.target is not None
         rows = ((attack.label == pair[0]) & (attack.target == pair[1])).nonzero().flatten().tolist()
-        found.append({int(attack.index[row]): row for row in rows})
-    common = [image for image in found[0] if all(image in rows for rows in found)]
+        rows_of.append({int(attack.index[row]): row for row in rows})
+    common = [image for image in rows_of[0] if all(image in rows for rows in rows_of)]
     if not common:
         st.info("No image of this pair was attacked on every model.", icon=":material/info:")
         return
@@ -160,9 +152,9 @@ def show_pair(page: Opened, attacks: list[Attacked], pair: tuple[int, int]) -> N
     shown = [
         image
         for image in common
-        if all(attack.pictured([rows[image]]) for attack, rows in zip(attacks, found, strict=True))
+        if all(attack.pictured([rows[image]]) for attack, rows in zip(attacks, rows_of, strict=True))
     ]
-    for attack, rows in zip(attacks, found, strict=True):
+    for attack, rows in zip(attacks, rows_of, strict=True):
         chosen = [rows[image] for image in common]
         threshold = page.threshold(attack.model)
         columns[attack.title] = tiles.make_tiles(
@@ -171,7 +163,7 @@ def show_pair(page: Opened, attacks: list[Attacked], pair: tuple[int, int]) -> N
         worked = rate(attack.worked[chosen])
         missed = rate(attack.undetected(threshold)[chosen])
         notes[attack.title] = f"{worked.k} of {worked.n} worked, {missed.k} undetected"
-        warned = health.said(
+        warned = health.failed_words(
             check
             for metric in ("success_rate", "undetected_rate")
             for check in health.touching(page.bundle, attack.model, metric, attack.attack)
@@ -201,7 +193,7 @@ def main() -> None:
     with st.container(horizontal=True, gap="medium", vertical_alignment="bottom"):
         measure, style = choose_view()
         pair = choose_pair(page.spec.classes)
-    url.show_corrections()
+    show_corrections()
     attacks = [page.attacked(model) for model in page.models]
     records = []
     for attack, column in zip(attacks, st.columns(len(attacks), gap="medium"), strict=True):

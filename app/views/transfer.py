@@ -7,13 +7,13 @@ from typing import Any
 import streamlit as st
 import torch
 
-from app import url
 from app.results import minimum
 from app.results import universals as universal
 from app.results.attacks import attack_words
 from app.results.minimum import NAMES, UNIVERSAL, Minimal, Transferred
 from app.ui import effects, notices, tiles
 from app.ui.charts import show_chart
+from app.ui.choose import choose, show_corrections
 from app.ui.columns import columns
 from app.ui.page import Opened, open_michels2019
 from app.ui.saving import offer_chart
@@ -23,6 +23,7 @@ from core.figures.style import Record, in_words, interval
 from core.figures.transfer import Transfer, transfer_chart
 from core.images import add_levels
 from core.models import title_of
+from core.outcomes import effect
 from core.transfer import DENOMINATORS
 
 INTRO = """
@@ -35,31 +36,24 @@ EXAMPLES = (10, 20, 40)
 AROUND = 150
 
 
-def choose(attacks: tuple[str, ...]) -> tuple[str, str]:
+def choose_attack(attacks: tuple[str, ...]) -> tuple[str, str]:
     """The attack, and what rates are counted over."""
-    titles = [NAMES[attack] for attack in attacks]
-    url.check_choice("by", titles, "Attack")
-    url.keep_possible("by", attacks)
-    url.check_choice("over", list(OVER.values()), "Counted over")
-    attack = st.segmented_control(
+    attack = choose(
+        "segmented_control",
         "Attack",
+        "by",
         attacks,
+        title=NAMES.__getitem__,
         default=UNIVERSAL,
-        required=True,
-        format_func=NAMES.__getitem__,
-        key="by",
-        bind="query-params",
         help="CW aims at a random class, and only that counts. Boundary and DeepFool leave the true class. "
         "A universal perturbation is one change for all images.",
     )
-    over = st.segmented_control(
+    over = choose(
+        "segmented_control",
         "Counted over",
+        "over",
         list(OVER),
-        default="all",
-        required=True,
-        format_func=OVER.__getitem__,
-        key="over",
-        bind="query-params",
+        title=OVER.__getitem__,
         help="  \n".join(f"**{OVER[name]}**: {words}." for name, words in DENOMINATORS.items())
         + "  \nThe paper's public code counts over all attacked images.",
     )
@@ -72,32 +66,22 @@ def usual_pair(attacks: Mapping[str, Transferred]) -> Transfer:
     apart = [
         cell
         for cell in cells
-        if cell.source != cell.model and all(cell.source in found.sources for found in attacks.values())
+        if cell.source != cell.model
+        and all(cell.source in transferred.sources for transferred in attacks.values())
     ]
     return max(apart or cells, key=lambda cell: cell.rate.value)
 
 
-def choose_pair(found: Transferred, usual: Transfer) -> tuple[str, str]:
+def choose_pair(transferred: Transferred, usual: Transfer) -> tuple[str, str]:
     """Source and reader, from the keyboard; a click sets the same two."""
-    chosen: list[str] = []
-    for key, label, names, default in (
-        ("made", "Made on", found.sources, usual.source),
-        ("read", "Read by", found.models, usual.model),
-    ):
-        url.check_choice(key, [title_of(name) for name in names], label)
-        url.keep_possible(key, names)
-        chosen.append(
-            st.selectbox(
-                label,
-                names,
-                index=names.index(default),
-                format_func=title_of,
-                key=key,
-                bind="query-params",
-                width=190,
-            )
-        )
-    return chosen[0], chosen[1]
+    title = title_of
+    source = choose(
+        "selectbox", "Made on", "made", transferred.sources, title=title, default=usual.source, width=190
+    )
+    reader = choose(
+        "selectbox", "Read by", "read", transferred.models, title=title, default=usual.model, width=190
+    )
+    return source, reader
 
 
 def pick_cell(key: str) -> None:
@@ -137,7 +121,7 @@ def records(page: Opened, cells: list[Transfer], attack: str, over: str) -> list
 
 def show_table(page: Opened, cells: list[Transfer], attack: str, over: str, pair: tuple[str, str]) -> None:
     """The same numbers as a table that can be sorted, with the paper's beside."""
-    known = {
+    published = {
         (row["source"], row["model"]): row["published"]
         for row in minimum.published(page.bundle, "2")
         if row["attack"] == attack and row["source"] and row["of"] == over
@@ -152,8 +136,8 @@ def show_table(page: Opened, cells: list[Transfer], attack: str, over: str, pair
             "95 % interval": interval(cell.rate, 1),
             "n": cell.rate.n,
         }
-        if known:
-            row["published"] = known.get((cell.source, cell.model))
+        if published:
+            row["published"] = published.get((cell.source, cell.model))
         rows.append(row)
     order = [(cell.source, cell.model) for cell in cells]
     share = st.column_config.NumberColumn(format="%.1f %%")
@@ -174,19 +158,18 @@ def show_table(page: Opened, cells: list[Transfer], attack: str, over: str, pair
     st.caption("95 % intervals by Wilson. Click a head to sort, a line to see its images.")
 
 
-def show_examples(page: Opened, found: Transferred, attack: str, pair: tuple[str, str]) -> None:
+def show_examples(page: Opened, transferred: Transferred, attack: str, pair: tuple[str, str]) -> None:
     """Images of the chosen cell."""
     source, model = pair
-    url.check_choice("each", [str(count) for count in EXAMPLES], "Examples")
     with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="bottom"):
         st.subheader(f"Made on {title_of(source)}, read by {title_of(model)}", anchor=False)
-        count = st.selectbox("Examples", EXAMPLES, key="each", bind="query-params", width=100)
-    url.show_corrections()
+        count = choose("selectbox", "Examples", "each", EXAMPLES, width=100)
+    show_corrections()
     page.offer_pictures()
     if attack == UNIVERSAL:
         shown = universal_tiles(page, source, model, count)
     else:
-        shown = minimal_tiles(page, found, minimum.minimal(page.bundle, source, attack), model, count)
+        shown = minimal_tiles(page, transferred, minimum.minimal(page.bundle, source, attack), model, count)
     if not shown:
         st.info(
             "No perturbation of this pair was kept: none was found that moved an image."
@@ -200,10 +183,10 @@ def show_examples(page: Opened, found: Transferred, attack: str, pair: tuple[str
 
 
 def minimal_tiles(
-    page: Opened, found: Transferred, made: Minimal, model: str, count: int
+    page: Opened, transferred: Transferred, made: Minimal, model: str, count: int
 ) -> list[effects.EffectTile]:
     """Images whose perturbation is kept, one of each class."""
-    seen_by_model, clean_by_model = found.prediction(made.model, model), found.clean(model)
+    seen_by_model, clean_by_model = transferred.prediction(made.model, model), transferred.clean(model)
     classes, shown = page.spec.classes, []
     for row in made.kept_rows.tolist()[:count]:
         levels = made.levels(row)
@@ -216,11 +199,11 @@ def minimal_tiles(
             image = page.dataset.test.images[int(made.index[row])]
             attacked = add_levels(image, levels)
             own = classes[int(made.prediction[row])]
-            told = f"{title_of(made.model)} reads {own}, {title_of(model)} {classes[seen]}"
+            readings = f"{title_of(made.model)} reads {own}, {title_of(model)} {classes[seen]}"
             pictures.insert(0, effects.picture(image, f"The original image, {classes[label]}", "original"))
-            pictures.append(effects.picture(attacked, f"The attacked image; {told}", "attacked"))
+            pictures.append(effects.picture(attacked, f"The attacked image; {readings}", "attacked"))
         aim = f"{classes[label]} → {'any other' if target is None else classes[target]}"
-        kind = effects.effect(seen, label, clean, target)
+        kind = effect(seen, label, clean, target)
         shown.append(
             effects.EffectTile(
                 aim,
@@ -258,7 +241,7 @@ def universal_tiles(page: Opened, source: str, model: str, count: int) -> list[e
         shown.append(
             effects.EffectTile(
                 classes[label],
-                effects.effect(after, label, before),
+                effect(after, label, before),
                 pictures,
                 effects.reading(after, before, label, classes),
                 f"ℓ₂ {float(every.norm_l2[row]):.2f}",
@@ -279,25 +262,25 @@ def main() -> None:
     page = open_michels2019("Transfer", INTRO, needs=("transfer/universal",), what="transferred attacks")
     attacks = minimum.attacks_of(page.bundle)
     with st.container(horizontal=True, gap="medium", vertical_alignment="bottom"):
-        attack, over = choose(attacks)
-    known = {name: minimum.transferred(page.bundle, name) for name in attacks}
-    found = known[attack]
+        attack, over = choose_attack(attacks)
+    by_attack = {name: minimum.transferred(page.bundle, name) for name in attacks}
+    transferred = by_attack[attack]
     with st.container(horizontal=True, gap="medium", vertical_alignment="bottom"):
-        pair = choose_pair(found, usual_pair(known))
-    url.show_corrections()
-    cells = found.cells(over)
+        pair = choose_pair(transferred, usual_pair(by_attack))
+    show_corrections()
+    cells = transferred.cells(over)
     left, right = columns([5, 6], "matrix", least=24)
     with left:
         show_matrix(page, cells, attack, over, pair)
     with right:
         show_table(page, cells, attack, over, pair)
-    show_examples(page, found, attack, pair)
+    show_examples(page, transferred, attack, pair)
     if attack == UNIVERSAL:
         how = "mean count over the universal perturbations"
     else:
-        facts = minimum.minimal(page.bundle, found.sources[0], attack).facts
-        how = attack_words(facts, targeted=found.target is not None, with_beta=False)
-    status_line(how, *page.origin, live=False, n=len(found.label), profile=page.bundle.profile)
+        facts = minimum.minimal(page.bundle, transferred.sources[0], attack).facts
+        how = attack_words(facts, targeted=transferred.target is not None, with_beta=False)
+    status_line(how, *page.origin, live=False, n=len(transferred.label), profile=page.bundle.profile)
 
 
 with notices.explained():

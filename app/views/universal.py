@@ -4,20 +4,21 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 from torch import Tensor
 
-from app import url
 from app.embedder import Embedded
 from app.results import universals as universal
 from app.results.universals import EVERY, NEEDS, PAPER, SPACES, Universals
-from app.ui import notices, planes, tiles
-from app.ui import universal_planes as parts
+from app.ui import notices, tiles
+from app.ui.choose import choose, show_corrections
 from app.ui.columns import columns
 from app.ui.page import Opened, open_michels2019
-from app.ui.planes import Placed
 from app.ui.saving import offer_drawing
 from app.ui.status import status_line
-from app.ui.universal_groups import pick_by_name, separation_rows, show_picked, show_separation
-from app.ui.universal_one import choose_one, show_effect, show_one
-from app.ui.universal_planes import BY, OWN_READER, Look
+from app.ui.universal import coordinates, picks
+from app.ui.universal.coordinates import Placed
+from app.ui.universal.groups import pick_by_name, separation_rows, show_picked, show_separation
+from app.ui.universal.one import choose_one, show_effect, show_one
+from app.ui.universal.planes import BY, OWN_READER, Look, draw_plane, make_dots, show_planes
+from app.ui.universal.settings import choose_setting
 from core.figures.plane import By, Dot
 from core.figures.style import Record
 from core.models import title_of
@@ -33,44 +34,30 @@ SCOPES = {EVERY: "All networks", PAPER: "Those of the paper"}
 
 def choose_view(every: Universals) -> tuple[str, By, str]:
     """Whose perturbations, and what colours tell."""
-    url.check_choice("nets", list(SCOPES.values()), "Networks")
-    url.check_choice("tint", list(BY.values()), "Colour by")
-    scope = st.segmented_control(
-        "Networks",
-        list(SCOPES),
-        default=EVERY,
-        required=True,
-        format_func=SCOPES.__getitem__,
-        key="nets",
-        bind="query-params",
-    )
-    by: By = st.segmented_control(
+    scope = choose("segmented_control", "Networks", "nets", list(SCOPES), title=SCOPES.__getitem__)
+    by = choose(
+        "segmented_control",
         "Colour by",
+        "tint",
         list(BY),
-        default="model",
-        required=True,
-        format_func=BY.__getitem__,
-        key="tint",
-        bind="query-params",
+        title=BY.__getitem__,
         help="Parts of the test set are what perturbations were made from. Shapes always tell networks.",
     )
     readers = [OWN_READER, *every.readers]
     titles = {OWN_READER: "its own network", **{name: title_of(name) for name in every.readers}}
-    url.check_choice("fools", list(titles.values()), "Fooling rate on")
-    url.keep_possible("fools", readers)
-    reader = st.selectbox(
+    reader = choose(
+        "selectbox",
         "Fooling rate on",
+        "fools",
         readers,
-        format_func=titles.__getitem__,
-        key="fools",
-        bind="query-params",
+        title=titles.__getitem__,
         width=190,
         help="Share of the test images that this network reads rightly, and does not with the perturbation.",
     )
     return scope, by, reader
 
 
-def show_planes(
+def show_embeddings(
     page: Opened,
     every: Universals,
     rows: Tensor,
@@ -86,7 +73,7 @@ def show_planes(
         if made is None:
             continue
         where = made.places if isinstance(made, Embedded) else made
-        dots = parts.make_dots(every, rows, where, look.reader, look.picked)
+        dots = make_dots(every, rows, where, look.reader, look.picked)
         if look.isolated:
             dots = [dot for dot in dots if dot.id in picked]
         if not dots:
@@ -100,10 +87,10 @@ def show_planes(
         records += [{**about, **dot.record()} for dot in dots]
     with beside:
         computed = {space: made.rows for space, made in placed.items() if isinstance(made, Embedded)}
-        show_separation(page, separation_rows(page.bundle, look.known, look.setting, computed))
+        show_separation(page, separation_rows(page.bundle, look.grid, look.setting, computed))
     if drawn:
-        parts.show_planes(drawn, look, every)
-        panels = [Panel(parts.draw_plane(s, dots, look), words) for s, (dots, words) in drawn.items()]
+        show_planes(drawn, look, every)
+        panels = [Panel(draw_plane(s, dots, look), words) for s, (dots, words) in drawn.items()]
         offer_drawing(Drawing(tuple(panels), tuple(records)), f"{page.spec.name}-universal")
 
 
@@ -113,35 +100,35 @@ def main() -> None:
     every = universal.collect(page.bundle)
     with st.container(horizontal=True, gap="medium", vertical_alignment="bottom"):
         scope, by, reader = choose_view(every)
-    known = universal.grid(page.bundle, scope)
-    rows = every.rows_of(known.models)
-    setting = parts.choose_setting(known, len(rows))
-    picked = parts.picked_rows(len(every))
+    grid = universal.grid(page.bundle, scope)
+    rows = every.rows_of(grid.models)
+    setting = choose_setting(grid, len(rows))
+    picked = picks.picked_rows(len(every))
     # What is chosen further down decides what is drawn here.
-    said = st.container()
+    corrections = st.container()
     left, beside = columns([10, 4], "planes", least=15)
     with left:
         above = st.container()
-        isolated = pick_by_name(every, known, picked)
+        isolated = pick_by_name(every, grid, picked)
     middle = st.container()
     st.subheader("One perturbation", anchor=False)
     row = choose_one(every, rows)
-    look = Look(known, setting, by, reader, row, tuple(picked), isolated)
-    placed = planes.find(every, known, setting)
-    known_all = all(made is not None for made in placed.values())
-    with said:
-        url.show_corrections()
-    if known_all:
+    look = Look(grid, setting, by, reader, row, tuple(picked), isolated)
+    placed = coordinates.find(every, grid, setting)
+    all_placed = all(made is not None for made in placed.values())
+    with corrections:
+        show_corrections()
+    if all_placed:
         with above:
-            show_planes(page, every, rows, placed, look, beside)
+            show_embeddings(page, every, rows, placed, look, beside)
     with middle:
         show_picked(page, every, rows, picked)
     show_one(page, every, rows, row)
     show_effect(page, every, row)
-    if not known_all:  # last, as it takes a while
+    if not all_placed:  # last, as it takes a while
         with above:
-            placed = planes.complete(placed, every, rows, known, setting)
-            show_planes(page, every, rows, placed, look, beside)
+            placed = coordinates.complete(placed, every, rows, grid, setting)
+            show_embeddings(page, every, rows, placed, look, beside)
     facts = every.facts
     made_now = [made.seconds for made in placed.values() if isinstance(made, Embedded)]
     status_line(

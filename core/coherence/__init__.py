@@ -3,11 +3,11 @@
 from core.coherence.judges import (
     MAJORITY,
     Agreement,
-    Verdicts,
+    Opinions,
     agreement,
     majority,
     neighbour_labels,
-    verdicts,
+    opinions,
 )
 from core.coherence.pairs import Difference, PairOutcomes, pair_outcomes
 from core.coherence.ranking import Correlation, Fit, compare_correlations, correlation, monotone_fit
@@ -30,8 +30,8 @@ __all__ = [
     "Difference",
     "Dispersion",
     "Fit",
+    "Opinions",
     "PairOutcomes",
-    "Verdicts",
     "agreement",
     "class_distances",
     "coherence_table",
@@ -45,7 +45,7 @@ __all__ = [
     "monotone_fit",
     "neighbour_distances",
     "neighbour_labels",
+    "opinions",
     "pair_outcomes",
     "pixels",
-    "verdicts",
 ]

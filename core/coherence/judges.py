@@ -20,7 +20,7 @@ MAJORITY = "majority"
 
 
 @dataclass(frozen=True)
-class Verdicts:
+class Opinions:
     """What one judge says about adversarial images.
 
     Attributes:
@@ -99,7 +99,7 @@ def majority(predictions: Tensor) -> Tensor:
     return torch.where(clear, named, torch.full_like(named, NONE))
 
 
-def verdicts(predictions: Mapping[str, Tensor], source: Tensor, target: Tensor) -> list[Verdicts]:
+def opinions(predictions: Mapping[str, Tensor], source: Tensor, target: Tensor) -> list[Opinions]:
     """How often each judge sees the target, the source or neither, and how often their majority does.
 
     The intervals are Wilson's, which take images as independent: adversarials made from one image, towards
@@ -117,13 +117,13 @@ def verdicts(predictions: Mapping[str, Tensor], source: Tensor, target: Tensor) 
             f"expected at least 3 judges and 1 image, got {len(predictions)} and {len(target)}; add judges, "
             "or say that no attack went undetected"
         )
-    said = {**predictions, MAJORITY: majority(torch.stack(list(predictions.values())))}
-    found: list[Verdicts] = []
-    for name, seen in said.items():
+    answers = {**predictions, MAJORITY: majority(torch.stack(list(predictions.values())))}
+    shares: list[Opinions] = []
+    for name, seen in answers.items():
         split = seen == NONE
         other = (seen != target) & (seen != source) & ~split
-        found.append(Verdicts(name, rate(seen == target), rate(seen == source), rate(other), rate(split)))
-    return found
+        shares.append(Opinions(name, rate(seen == target), rate(seen == source), rate(other), rate(split)))
+    return shares
 
 
 def agreement(predictions: Tensor, index: Tensor, n_classes: int = 10, *, seed: int = 0) -> Agreement:

@@ -125,26 +125,44 @@ def similarity_chart(
         title=f"{measure} (far ← → alike)",
         axis=alt.Axis(grid=False, tickCount=6),
     )
-    colour = colour_of(title)
-    line = [
+    records = [_record(point, rate_title) for point in points]
+    name = "cell" if chosen is None else f"cell_{chosen[0]}_{chosen[1]}"
+    click = alt.selection_point(name=name, fields=["source", "target"], toggle=False)
+    layers = [*_fit_layers(fit, x, rate_title), _dots(records, x, title, rate_title).add_params(click)]
+    if chosen is not None:
+        marked = [record for record in records if (record["source"], record["target"]) == chosen]
+        ring = alt.Chart(inline(marked)).mark_point(size=220, color=MARK_COLOUR, strokeWidth=2.5, aria=False)
+        layers.append(ring.encode(x=x, y=_rate_axis(rate_title)))
+    subtitle = correlation_words(found)
+    return alt.LayerChart(layer=layers, title=heading(title, subtitle=subtitle), height=height)
+
+
+def _fit_layers(fit: Fit, x: alt.X, rate_title: str) -> list[alt.Chart]:
+    """The fitted line on its interval."""
+    places = [
         {"distance": d, "value": v, "low": low, "high": high}
         for d, v, low, high in zip(fit.distance, fit.value, fit.low, fit.high, strict=True)
     ]
-    fitted = alt.Chart(inline(line))
+    fitted = alt.Chart(inline(places))
     band = fitted.mark_area(color=GREY, opacity=0.2, aria=False)
-    best = fitted.mark_line(color=GREY, strokeWidth=2, aria=False)
-    name = "cell" if chosen is None else f"cell_{chosen[0]}_{chosen[1]}"
-    click = alt.selection_point(name=name, fields=["source", "target"], toggle=False)
-    told = [_told(point, rate_title) for point in points]
-    dots = alt.Chart(inline(told)).mark_point(
+    line = fitted.mark_line(color=GREY, strokeWidth=2, aria=False)
+    return [
+        band.encode(x=x, y=_rate_axis(rate_title, "low"), y2=alt.Y2("high:Q")),
+        line.encode(x=x, y=_rate_axis(rate_title)),
+    ]
+
+
+def _dots(records: Sequence[Record], x: alt.X, title: str, rate_title: str) -> alt.Chart:
+    """One point a pair, in the model's colour and shape."""
+    dots = alt.Chart(inline(records)).mark_point(
         filled=True,
         size=60,
         opacity=0.75,
-        color=colour,
+        color=colour_of(title),
         shape=marker_of(title),
         cursor="pointer",
     )
-    dots = dots.encode(
+    return dots.encode(
         x=x,
         y=_rate_axis(rate_title),
         tooltip=[
@@ -154,18 +172,7 @@ def similarity_chart(
             alt.Tooltip("distance_text:N", title="Distance"),
         ],
         description=alt.Description("words:N"),
-    ).add_params(click)
-    layers: list[alt.Chart] = [
-        band.encode(x=x, y=_rate_axis(rate_title, "low"), y2=alt.Y2("high:Q")),
-        best.encode(x=x, y=_rate_axis(rate_title)),
-        dots,
-    ]
-    if chosen is not None:
-        marked = [record for record in told if (record["source"], record["target"]) == chosen]
-        ring = alt.Chart(inline(marked)).mark_point(size=220, color=MARK_COLOUR, strokeWidth=2.5, aria=False)
-        layers.append(ring.encode(x=x, y=_rate_axis(rate_title)))
-    subtitle = correlation_words(found)
-    return alt.LayerChart(layer=layers, title=heading(title, subtitle=subtitle), height=height)
+    )
 
 
 def correlation_words(found: Correlation) -> str:
@@ -253,7 +260,7 @@ def estimate_chart(
     )
 
 
-def _told(point: PairPoint, rate_title: str) -> Record:
+def _record(point: PairPoint, rate_title: str) -> Record:
     """A pair's record with words for people."""
     pair = f"{point.source_name} → {point.target_name}"
     rate_text = f"{percent(point.rate.value)} ({point.rate.k} of {point.rate.n})"

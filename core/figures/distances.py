@@ -142,28 +142,31 @@ def distance_chart(
     )
     colour = alt.Color("group:N", scale=scale, legend=key, title=None)
     layers: list[alt.Chart] = []
-    for depth, chosen in ((0.4, [g for g in colours if g not in outlined]), (0.06, outlined)):
-        shown = [bar for bar in bars if bar.group in chosen]
+    for depth, groups in ((0.4, [g for g in colours if g not in outlined]), (0.06, outlined)):
+        shown = [bar for bar in bars if bar.group in groups]
         area = alt.Chart(inline(_steps(shown))).mark_area(
             interpolate="step-after", line={"strokeWidth": 1.5}, fillOpacity=depth, aria=False
         )
         layers.append(area.encode(x=x, y=y, color=colour))
     if threshold is not None:
         layers += _threshold(threshold, end, top)
-    hover = alt.Chart(inline(_told(bars, top))).mark_rect(opacity=0)
-    tooltip = [alt.Tooltip("bin:N", title="Distance")]
-    tooltip += [alt.Tooltip(f"{_field(number)}:N", title=group) for number, group in enumerate(colours)]
-    layers.append(
-        hover.encode(
-            x=x,
-            x2=alt.X2("right:Q"),
-            y=y,
-            y2=alt.Y2("bottom:Q"),
-            tooltip=tooltip,
-            description=alt.Description("words:N"),
-        )
-    )
+    layers.append(_hover(bars, list(colours), x, y, top))
     return alt.LayerChart(layer=layers, title=heading(title), height=height)
+
+
+def _hover(bars: Sequence[Bar], groups: Sequence[str], x: alt.X, y: alt.Y, top: float) -> alt.Chart:
+    """An invisible box over each bin, that tells the share of every group."""
+    tooltip = [alt.Tooltip("bin:N", title="Distance")]
+    tooltip += [alt.Tooltip(f"{_field(number)}:N", title=group) for number, group in enumerate(groups)]
+    boxes = alt.Chart(inline(_bin_records(bars, top))).mark_rect(opacity=0)
+    return boxes.encode(
+        x=x,
+        x2=alt.X2("right:Q"),
+        y=y,
+        y2=alt.Y2("bottom:Q"),
+        tooltip=tooltip,
+        description=alt.Description("words:N"),
+    )
 
 
 def _steps(bars: Sequence[Bar]) -> list[Record]:
@@ -202,24 +205,24 @@ def _field(number: int) -> str:
     return f"group_{number}"
 
 
-def _told(bars: Sequence[Bar], top: float) -> list[Record]:
+def _bin_records(bars: Sequence[Bar], top: float) -> list[Record]:
     """One row a bin, which says the share of every group."""
     bins: dict[tuple[float, float], dict[str, Bar]] = {}
     for bar in bars:
         bins.setdefault((bar.left, bar.right), {})[bar.group] = bar
     groups = list(dict.fromkeys(bar.group for bar in bars))
     records: list[Record] = []
-    for (left, right), found in bins.items():
-        shares = [f"{percent(found[group].share, 1)} ({found[group].count})" for group in groups]
+    for (left, right), of_group in bins.items():
+        shares = [f"{percent(of_group[group].share, 1)} ({of_group[group].count})" for group in groups]
         name = f"{left:.2f}–{right:.2f}"
-        said = ", ".join(f"{group} {share}" for group, share in zip(groups, shares, strict=True))
+        listed = ", ".join(f"{group} {share}" for group, share in zip(groups, shares, strict=True))
         place = {
             "left": left,
             "right": right,
             "share": top,
             "bottom": 0,
             "bin": name,
-            "words": f"{name}: {said}",
+            "words": f"{name}: {listed}",
         }
         records.append({**place, **{_field(number): share for number, share in enumerate(shares)}})
     return records

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import altair as alt
 
-from core.coherence import MAJORITY, Agreement, Verdicts
+from core.coherence import MAJORITY, Agreement, Opinions
 from core.figures.colours import CLEAN_COLOUR, GREY, OUTCOME_COLOURS
 from core.figures.style import Record, heading, inline, interval, percent
 
@@ -27,17 +27,17 @@ AROUND = 150
 
 
 def judges_chart(
-    verdicts: Sequence[Verdicts], title: str, names: Mapping[str, str], *, subtitle: str = ""
+    opinions: Sequence[Opinions], title: str, names: Mapping[str, str], *, subtitle: str = ""
 ) -> alt.LayerChart:
     """One bar a judge, cut into what it sees in the images; the majority last.
 
     Args:
-        verdicts: From `core.coherence.verdicts`, about images that one model did not detect.
+        opinions: From `core.coherence.opinions`, about images that one model did not detect.
         title: The model's title.
-        names: Of the judges, as people read them, by their names in `verdicts`.
+        names: Of the judges, as people read them, by their names in `opinions`.
         subtitle: Such as `agreement_words`.
     """
-    parts = [part for verdict in verdicts for part in _parts(verdict, names)]
+    parts = [part for opinion in opinions for part in _parts(opinion, names)]
     order = list(dict.fromkeys(part["judge_name"] for part in parts))
     x = alt.X(
         "left:Q",
@@ -92,29 +92,29 @@ def agreement_words(found: Agreement) -> str:
     return f"agreement: κ = {found.kappa:.2f} ({spread}), n = {found.n:,}"
 
 
-def _parts(verdict: Verdicts, names: Mapping[str, str]) -> list[Record]:
+def _parts(opinion: Opinions, names: Mapping[str, str]) -> list[Record]:
     """The parts of one bar, from left to right."""
-    name = "most of them" if verdict.judge == MAJORITY else names.get(verdict.judge, verdict.judge)
+    name = "most of them" if opinion.judge == MAJORITY else names.get(opinion.judge, opinion.judge)
     parts: list[Record] = []
     left = 0.0
-    for seen, share in verdict.parts().items():
-        if seen == "split" and verdict.judge != MAJORITY:
+    for seen, share in opinion.parts().items():
+        if seen == "split" and opinion.judge != MAJORITY:
             continue
         right = left + share.value
-        said = f"{percent(share.value)} ({share.k} of {share.n})"
+        share_text = f"{percent(share.value)} ({share.k} of {share.n})"
         parts.append(
             {
-                "judge": verdict.judge,
+                "judge": opinion.judge,
                 "judge_name": name,
                 "seen": SEEN[seen],
                 "value": share.value,
                 "left": left,
                 "right": right,
                 "middle": (left + right) / 2,
-                "share": said,
+                "share": share_text,
                 "short": percent(share.value),
                 "interval": interval(share),
-                "words": f"{name}: {SEEN[seen]} in {said}",
+                "words": f"{name}: {SEEN[seen]} in {share_text}",
             }
         )
         left = right

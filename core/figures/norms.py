@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import altair as alt
 import numpy as np
@@ -10,6 +11,10 @@ from core.estimates import mean
 from core.figures.colours import GREY
 from core.figures.style import Record, heading, inline, model_colour, model_shape, percent
 from core.metrics import Rate
+
+HALF = 0.34
+"""How far a point is from the middle of its line at most; lines are 1 apart."""
+_ABOUT = [alt.Tooltip("attack:N", title="Attack"), alt.Tooltip("model:N", title="Model")]
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,29 +88,64 @@ def norm_chart(
     """
     titles = list(dict.fromkeys(group.model for group in groups))
     attacks = list(dict.fromkeys(group.attack for group in groups))
+    lines = [(attack, model) for attack in attacks for model in titles]
+    points, means = _placed(groups, lines, seed)
+    top = max([p["norm"] for p in points] + [m["published"] or 0 for m in means] + [0.1]) * 1.04
+    x = alt.X(
+        "norm:Q", title=axis_title, scale=alt.Scale(domain=[0, top], nice=False), axis=alt.Axis(tickCount=8)
+    )
+    scale = alt.Scale(domain=[-0.5, len(lines) - 0.5], reverse=True, nice=False, zero=False)
+    y = alt.Y("place:Q", scale=scale, axis=_attack_axis(attacks, len(titles)))
+    colour, shape = model_colour(titles), model_shape(titles)
+    for explained in (colour, shape):  # the white line around means would hide the symbol
+        explained["legend"]["symbolStrokeWidth"] = 0
+    look = {"y": y, "color": colour, "shape": shape}
+    between = [{"place": number - 0.5} for number in range(len(titles), len(lines), len(titles))]
+    layers: list[alt.Chart] = []
+    if between:
+        rules = alt.Chart(inline(between)).mark_rule(color=GREY, opacity=0.35, aria=False)
+        layers.append(rules.encode(y=y))
+    layers.append(_dots(points or [{"attack": "", "model": titles[0], "norm": None, "place": None}], x, look))
+    measured = [m for m in means if m["mean"] is not None]
+    if measured:
+        layers += _mean_layers(measured, look)
+    published = [m for m in means if m["published"] is not None]
+    if published:
+        layers.append(_published_ticks(published, line_height - 8, y, colour))
+    key = "small: one image; large: mean with its 95 % interval" + (
+        "; upright bar: published mean" if published else ""
+    )
+    return alt.LayerChart(
+        layer=layers, title=heading(title, subtitle=key), height=line_height * len(lines) + 20
+    )
+
+
+def _placed(
+    groups: Sequence[Lengths], lines: Sequence[tuple[str, str]], seed: int
+) -> tuple[list[Record], list[Record]]:
+    """Points, spread at random within the line of their attack and model, and the means with their words."""
     spread = np.random.default_rng(seed)
-    half = 0.34
     points: list[Record] = []
     means: list[Record] = []
-    lines: list[str] = [f"{attack}|{model}" for attack in attacks for model in titles]
     for group in groups:
-        place = lines.index(f"{group.attack}|{group.model}")
+        place = lines.index((group.attack, group.model))
         about = {"attack": group.attack, "model": group.model}
-        shifts = spread.uniform(-half, half, len(group.moved))
+        shifts = spread.uniform(-HALF, HALF, len(group.moved))
         points += [
             {**about, "norm": value, "place": place + float(shift)}
             for value, shift in zip(group.moved, shifts, strict=True)
         ]
         means.append({**about, "place": place, **group.row(), "words": group.words, "told": group.words})
-    top = max([p["norm"] for p in points] + [m["published"] or 0 for m in means] + [0.1]) * 1.04
-    x = alt.X(
-        "norm:Q", title=axis_title, scale=alt.Scale(domain=[0, top], nice=False), axis=alt.Axis(tickCount=8)
-    )
-    place = alt.Scale(domain=[-0.5, len(lines) - 0.5], reverse=True, nice=False, zero=False)
-    names = "[" + ",".join(f'"{line.partition("|")[0]}"' for line in lines[:: len(titles)]) + "]"
-    axis = alt.Axis(
-        values=[number * len(titles) + (len(titles) - 1) / 2 for number in range(len(attacks))],
-        labelExpr=f"{names}[round((datum.value - {(len(titles) - 1) / 2}) / {len(titles)})]",
+    return points, means
+
+
+def _attack_axis(attacks: Sequence[str], models: int) -> alt.Axis:
+    """Names each attack in the middle of its lines, of which there is one a model."""
+    middle = (models - 1) / 2
+    names = "[" + ",".join(f'"{attack}"' for attack in attacks) + "]"
+    return alt.Axis(
+        values=[number * models + middle for number in range(len(attacks))],
+        labelExpr=f"{names}[round((datum.value - {middle}) / {models})]",
         title=None,
         ticks=False,
         domain=False,
@@ -113,70 +153,36 @@ def norm_chart(
         labelFontSize=13,
         labelLimit=160,
     )
-    y = alt.Y("place:Q", scale=place, axis=axis)
-    colour, shape = model_colour(titles), model_shape(titles)
-    for explained in (colour, shape):  # the white line around means would hide the symbol
-        explained["legend"]["symbolStrokeWidth"] = 0
-    dots = (
-        alt.Chart(inline(points or [{"attack": "", "model": titles[0], "norm": None, "place": None}]))
-        .mark_point(filled=True, size=34, opacity=0.55, strokeWidth=0)
-        .encode(
-            x=x,
-            y=y,
-            color=colour,
-            shape=shape,
-            tooltip=[
-                alt.Tooltip("attack:N", title="Attack"),
-                alt.Tooltip("model:N", title="Model"),
-                alt.Tooltip("norm:Q", title="Length", format=".3f"),
-            ],
-        )
-    )
-    rules = [{"place": number - 0.5} for number in range(len(titles), len(lines), len(titles))]
-    known = inline(m for m in means if m["mean"] is not None)
-    layers: list[alt.Chart] = []
-    if rules:
-        layers.append(alt.Chart(inline(rules)).mark_rule(color=GREY, opacity=0.35, aria=False).encode(y=y))
-    layers.append(dots)
-    if len(known):
-        ours = alt.Chart(known)
-        layers.append(
-            ours.mark_rule(strokeWidth=4, color=GREY, aria=False).encode(
-                x=alt.X("mean_low:Q"), x2=alt.X2("mean_high:Q"), y=y
-            )
-        )
-        layers.append(
-            ours.mark_point(filled=True, size=150, opacity=1, stroke="white", strokeWidth=1.5).encode(
-                x=alt.X("mean:Q"),
-                y=y,
-                color=colour,
-                shape=shape,
-                tooltip=[alt.Tooltip("told:N", title="Mean, with what was misread before at 0")],
-                description=alt.Description("words:N"),
-            )
-        )
-    published = [m for m in means if m["published"] is not None]
-    if published:
-        layers.append(
-            alt.Chart(inline(published))
-            .mark_tick(orient="vertical", thickness=3, size=line_height - 8, opacity=1)
-            .encode(
-                x=alt.X("published:Q"),
-                y=y,
-                color=colour,
-                tooltip=[
-                    alt.Tooltip("attack:N", title="Attack"),
-                    alt.Tooltip("model:N", title="Model"),
-                    alt.Tooltip("published:Q", title="Published mean", format=".2f"),
-                ],
-            )
-        )
-    key = "small: one image; large: mean with its 95 % interval" + (
-        "; upright bar: published mean" if published else ""
-    )
-    return alt.LayerChart(
-        layer=layers, title=heading(title, subtitle=key), height=line_height * len(lines) + 20
-    )
+
+
+def _dots(points: Sequence[Record], x: alt.X, look: Mapping[str, Any]) -> alt.Chart:
+    """One small point an image."""
+    dots = alt.Chart(inline(points)).mark_point(filled=True, size=34, opacity=0.55, strokeWidth=0)
+    tooltip = [*_ABOUT, alt.Tooltip("norm:Q", title="Length", format=".3f")]
+    return dots.encode(x=x, tooltip=tooltip, **look)
+
+
+def _mean_layers(means: Sequence[Record], look: Mapping[str, Any]) -> list[alt.Chart]:
+    """One large point a mean, on its interval."""
+    ours = alt.Chart(inline(means))
+    interval = ours.mark_rule(strokeWidth=4, color=GREY, aria=False)
+    point = ours.mark_point(filled=True, size=150, opacity=1, stroke="white", strokeWidth=1.5)
+    return [
+        interval.encode(x=alt.X("mean_low:Q"), x2=alt.X2("mean_high:Q"), y=look["y"]),
+        point.encode(
+            x=alt.X("mean:Q"),
+            tooltip=[alt.Tooltip("told:N", title="Mean, with what was misread before at 0")],
+            description=alt.Description("words:N"),
+            **look,
+        ),
+    ]
+
+
+def _published_ticks(published: Sequence[Record], size: int, y: alt.Y, colour: Any) -> alt.Chart:
+    """One upright bar a published mean."""
+    ticks = alt.Chart(inline(published)).mark_tick(orient="vertical", thickness=3, size=size, opacity=1)
+    tooltip = [*_ABOUT, alt.Tooltip("published:Q", title="Published mean", format=".2f")]
+    return ticks.encode(x=alt.X("published:Q"), y=y, color=colour, tooltip=tooltip)
 
 
 def reach(group: Lengths) -> list[tuple[float, Rate]]:
@@ -210,49 +216,43 @@ def reach_chart(
     titles = list(dict.fromkeys(group.model for group in groups))
     attacks = list(dict.fromkeys(group.attack for group in groups))
     end = max([value for group in groups for value in group.moved] + [0.1])
-    records: list[Record] = []
-    for group in groups:
-        steps = reach(group)
-        for value, rate in [*steps, (end, steps[-1][1])]:
-            told = f"{percent(rate.value)} ({rate.k} of {rate.n})"
-            records.append(
-                {
-                    "attack": group.attack,
-                    "model": group.model,
-                    "norm": value,
-                    "value": rate.value,
-                    "told": told,
-                }
-            )
-    lines = (
-        alt.Chart(inline(records))
-        .mark_line(interpolate="step-after", strokeWidth=2)
-        .encode(
-            x=alt.X(
-                "norm:Q",
-                title=axis_title,
-                scale=alt.Scale(domain=[0, end], nice=False),
-                axis=alt.Axis(tickCount=8),
-            ),
-            y=alt.Y(
-                "value:Q",
-                title="misread within that length",
-                scale=alt.Scale(domain=[0, 1], nice=False),
-                axis=alt.Axis(format=".0%", tickCount=5),
-            ),
-            color=model_colour(titles),
-            strokeDash=alt.StrokeDash(
-                "attack:N",
-                scale=alt.Scale(domain=attacks, range=[list(dashes.get(a, ())) for a in attacks]),
-                legend=alt.Legend(orient="top", title=None, labelFontSize=13, symbolStrokeColor=GREY),
-            ),
-            detail="attack:N",
-            tooltip=[
-                alt.Tooltip("attack:N", title="Attack"),
-                alt.Tooltip("model:N", title="Model"),
-                alt.Tooltip("norm:Q", title="Length", format=".2f"),
-                alt.Tooltip("told:N", title="Misread"),
-            ],
-        )
+    x = alt.X(
+        "norm:Q", title=axis_title, scale=alt.Scale(domain=[0, end], nice=False), axis=alt.Axis(tickCount=8)
+    )
+    y = alt.Y(
+        "value:Q",
+        title="misread within that length",
+        scale=alt.Scale(domain=[0, 1], nice=False),
+        axis=alt.Axis(format=".0%", tickCount=5),
+    )
+    dash = alt.StrokeDash(
+        "attack:N",
+        scale=alt.Scale(domain=attacks, range=[list(dashes.get(a, ())) for a in attacks]),
+        legend=alt.Legend(orient="top", title=None, labelFontSize=13, symbolStrokeColor=GREY),
+    )
+    tooltip = [
+        *_ABOUT,
+        alt.Tooltip("norm:Q", title="Length", format=".2f"),
+        alt.Tooltip("told:N", title="Misread"),
+    ]
+    records = [record for group in groups for record in _reach_records(group, end)]
+    lines = alt.Chart(inline(records)).mark_line(interpolate="step-after", strokeWidth=2)
+    lines = lines.encode(
+        x=x, y=y, color=model_colour(titles), strokeDash=dash, detail="attack:N", tooltip=tooltip
     )
     return alt.LayerChart(layer=[lines], title=heading(title), height=height)
+
+
+def _reach_records(group: Lengths, end: float) -> list[Record]:
+    """The steps of one line, and its end at the end of the axis."""
+    steps = reach(group)
+    return [
+        {
+            "attack": group.attack,
+            "model": group.model,
+            "norm": value,
+            "value": rate.value,
+            "told": f"{percent(rate.value)} ({rate.k} of {rate.n})",
+        }
+        for value, rate in [*steps, (end, steps[-1][1])]
+    ]

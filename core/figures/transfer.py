@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import altair as alt
 
@@ -55,64 +56,62 @@ def transfer_chart(
     """
     rows = list(dict.fromkeys(cell.source_title for cell in cells))
     columns = list(dict.fromkeys(cell.model_title for cell in cells))
-    data = inline(_told(cell) for cell in cells)
-    x = alt.X(
-        "model_title:N",
-        sort=columns,
-        title="read by",
-        axis=alt.Axis(
-            orient="top",
-            labelAngle=0,
-            labelExpr=WORDS,
-            labelOverlap=False,
-            labelFlush=False,
-            ticks=False,
-            domain=False,
-        ),
-    )
-    y = alt.Y(
-        "source_title:N",
-        sort=rows,
-        title="made on",
-        axis=alt.Axis(ticks=False, domain=False, labelExpr=WORDS, labelBaseline="middle", labelFlush=False),
-    )
+    data = inline(_record(cell) for cell in cells)
+    place = _place(rows, columns)
     name = "pair" if chosen is None else f"pair_{'_'.join(chosen)}"
     click = alt.selection_point(name=name, fields=["source", "model"], toggle=False)
-    legend = alt.Legend(orient="bottom", format=".0%", title=None, gradientLength=180, gradientThickness=8)
-    boxes = (
-        alt.Chart(data)
-        .mark_rect(stroke=GREY, strokeOpacity=0.35, strokeWidth=0.5, cursor="pointer")
-        .encode(
-            x=x,
-            y=y,
-            color=alt.Color("value:Q", scale=alt.Scale(scheme=SEQUENTIAL, domain=[0, 1]), legend=legend),
-            tooltip=[
-                alt.Tooltip("source_title:N", title="Made on"),
-                alt.Tooltip("model_title:N", title="Read by"),
-                alt.Tooltip("rate_text:N", title="Fooling rate"),
-                alt.Tooltip("interval_text:N", title="95 % interval"),
-            ],
-            description=alt.Description("words:N"),
-        )
-        .add_params(click)
-    )
-    layers: list[alt.Chart] = [boxes]
+    layers = [_boxes(data, place).add_params(click)]
     for field, size, dy in (("value_text", 15, -7), ("interval_text", 11, 10)):
         words = alt.Chart(data).mark_text(fontSize=size, dy=dy, aria=False)
         # cividis is dark up to about its middle.
         ink = alt.when(alt.datum.value > 0.5).then(alt.value("#10151E")).otherwise(alt.value("#FFFFFF"))
-        layers.append(words.encode(x=x, y=y, text=alt.Text(f"{field}:N"), color=ink))
+        layers.append(words.encode(text=alt.Text(f"{field}:N"), color=ink, **place))
     if chosen is not None:
-        framed = inline(_told(cell) for cell in cells if (cell.source, cell.model) == chosen)
+        framed = inline(_record(cell) for cell in cells if (cell.source, cell.model) == chosen)
         if len(framed):
             frame = alt.Chart(framed).mark_rect(fill=None, stroke=MARK_COLOUR, strokeWidth=3, aria=False)
-            layers.append(frame.encode(x=x, y=y))
+            layers.append(frame.encode(**place))
     return alt.LayerChart(
         layer=layers, title=heading(title, subtitle=subtitle), height=row_height * len(rows)
     ).configure_view(stroke=None)
 
 
-def _told(cell: Transfer) -> Record:
+def _place(rows: Sequence[str], columns: Sequence[str]) -> dict[str, Any]:
+    """Encodings of a cell's place, with titles on the axes."""
+    across = alt.Axis(
+        orient="top",
+        labelAngle=0,
+        labelExpr=WORDS,
+        labelOverlap=False,
+        labelFlush=False,
+        ticks=False,
+        domain=False,
+    )
+    down = alt.Axis(ticks=False, domain=False, labelExpr=WORDS, labelBaseline="middle", labelFlush=False)
+    return {
+        "x": alt.X("model_title:N", sort=list(columns), title="read by", axis=across),
+        "y": alt.Y("source_title:N", sort=list(rows), title="made on", axis=down),
+    }
+
+
+def _boxes(data: Any, place: dict[str, Any]) -> alt.Chart:
+    """One box a cell, in the rate's colour."""
+    boxes = alt.Chart(data).mark_rect(stroke=GREY, strokeOpacity=0.35, strokeWidth=0.5, cursor="pointer")
+    legend = alt.Legend(orient="bottom", format=".0%", title=None, gradientLength=180, gradientThickness=8)
+    return boxes.encode(
+        color=alt.Color("value:Q", scale=alt.Scale(scheme=SEQUENTIAL, domain=[0, 1]), legend=legend),
+        tooltip=[
+            alt.Tooltip("source_title:N", title="Made on"),
+            alt.Tooltip("model_title:N", title="Read by"),
+            alt.Tooltip("rate_text:N", title="Fooling rate"),
+            alt.Tooltip("interval_text:N", title="95 % interval"),
+        ],
+        description=alt.Description("words:N"),
+        **place,
+    )
+
+
+def _record(cell: Transfer) -> Record:
     """A cell's record with words for people."""
     rate = cell.rate
     rate_text = f"{percent(rate.value)} ({rate.k} of {rate.n:,})"

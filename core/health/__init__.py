@@ -10,7 +10,7 @@ croce2020 (AutoAttack).
 from collections.abc import Callable
 
 from core.health.bench import Bench, Clean, Run
-from core.health.check import EXPLANATIONS, FAILED, NOT_APPLICABLE, PASSED, Check, Number, Verdict
+from core.health.check import EXPLANATIONS, FAILED, NOT_APPLICABLE, PASSED, Check, Number, Status
 from core.health.comparison import (
     best_attack_for_each_image,
     knowing_more_helps,
@@ -60,7 +60,7 @@ __all__ = [
     "Clean",
     "Number",
     "Run",
-    "Verdict",
+    "Status",
     "checks_of",
     "failed",
     "rows_of",

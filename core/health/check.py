@@ -8,10 +8,10 @@ from torch import Tensor
 
 from core.metrics import Rate, wilson
 
-Verdict = Literal["passed", "failed", "not applicable"]
-PASSED: Verdict = "passed"
-FAILED: Verdict = "failed"
-NOT_APPLICABLE: Verdict = "not applicable"
+Status = Literal["passed", "failed", "not applicable"]
+PASSED: Status = "passed"
+FAILED: Status = "failed"
+NOT_APPLICABLE: Status = "not applicable"
 
 SUCCESS, UNDETECTED, ERROR = "success_rate", "undetected_rate", "error_rate"
 
@@ -123,7 +123,7 @@ class Check:
     """
 
     number: int
-    verdict: Verdict
+    verdict: Status
     figure: str
     details: tuple[Number, ...] = ()
     touches: tuple[str, ...] = ()
@@ -155,7 +155,7 @@ class Check:
         return cls(**fields)
 
 
-def verdict(holds: bool) -> Verdict:
+def verdict(holds: bool) -> Status:
     """Passed or failed."""
     return PASSED if holds else FAILED
 

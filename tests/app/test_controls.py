@@ -6,7 +6,7 @@ def page() -> None:
 
     import streamlit as st
 
-    from app import url
+    from app.ui.choose import show_corrections
     from app.ui.controls import attack_controls
     from core.attacks import GradientAttack
     from core.attacks.base import knob
@@ -22,7 +22,7 @@ def page() -> None:
 
     usual = {"epsilon": 0.1 if st.toggle("other data", key="other") else 0.3}
     st.session_state["chosen"] = attack_controls(Toy, usual)
-    url.show_corrections()
+    show_corrections()
 
 
 def test_every_field_that_is_open_gets_the_control_that_fits_it() -> None:

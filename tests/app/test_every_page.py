@@ -1,9 +1,10 @@
+import re
 from pathlib import Path
 
 import pytest
 
 from core.data import SPECS
-from tests.app.conftest import OpenPage, html
+from tests.app.conftest import MAIN, OpenPage, html
 
 VIEWS = Path(__file__).parents[2] / "app" / "views"
 PAGES = sorted(path.stem for path in VIEWS.glob("*.py") if path.stem != "__init__")
@@ -11,21 +12,12 @@ PAGES = sorted(path.stem for path in VIEWS.glob("*.py") if path.stem != "__init_
 RESULTS = [page for page in PAGES if page not in ("overview", "papers")]
 
 
-def test_the_pages_are_found() -> None:
-    names = (
-        "overview",
-        "live_attack",
-        "source_target",
-        "gallery",
-        "detection",
-        "coherence",
-        "health",
-        "papers",
-        "universal",
-        "minimal",
-        "transfer",
-    )
-    assert set(PAGES) == set(names)
+def test_every_page_is_in_the_menu_and_has_its_test() -> None:
+    assert PAGES
+    listed = re.findall(r'st\.Page\("views/(\w+)\.py"', MAIN.read_text("utf-8"))
+    assert sorted(listed) == PAGES
+    tests = {path.stem for path in Path(__file__).parent.glob("test_*.py")}
+    assert [page for page in PAGES if f"test_{page}" not in tests] == []
 
 
 @pytest.mark.parametrize("page", PAGES)

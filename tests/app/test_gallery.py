@@ -3,9 +3,9 @@ import re
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from app.results import attacks as results
-from app.ui.verdict import Outcome
+from app import results
 from core.figures.style import in_words
+from core.outcomes import Outcome
 from precompute.store import Store
 from tests.app.conftest import OpenPage, html
 

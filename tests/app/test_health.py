@@ -143,9 +143,9 @@ def test_attacks_that_a_check_does_not_touch_carry_no_warning(checked, open_page
 
 def test_numbers_of_checks_in_words() -> None:
     checks = [Check(number, "failed", "") for number in (13, 4, 5, 4)]
-    assert health.said([]) == ""
-    assert health.said(checks[:1]) == "check 13 failed"
-    assert health.said(checks) == "checks 4, 5 and 13 failed"
+    assert health.failed_words([]) == ""
+    assert health.failed_words(checks[:1]) == "check 13 failed"
+    assert health.failed_words(checks) == "checks 4, 5 and 13 failed"
 
 
 @pytest.mark.parametrize("page", ["source_target", "detection", "gallery", "health"])

@@ -4,7 +4,7 @@ import pytest
 import streamlit as st
 
 from app import state
-from app.ui.verdict import Outcome
+from core.outcomes import Outcome
 from tests.app.conftest import MAIN, OpenPage, html
 
 
@@ -61,7 +61,7 @@ def test_without_a_bundle_the_text_stays_and_the_command_is_named(
 
 
 def test_outcomes_are_told_apart_without_colour() -> None:
-    from app.ui.verdict import COLOURS, MARKS, TITLES
+    from app.ui.outcomes import COLOURS, MARKS, TITLES
 
     assert set(COLOURS) == set(MARKS) == set(TITLES) == set(Outcome)
     assert len(set(MARKS.values())) == len(Outcome)

@@ -4,11 +4,11 @@ from dataclasses import replace
 import pytest
 import torch
 
-from app.results import attacks as results
-from app.results.attacks import Attacked, attack_words
-from app.ui.verdict import Outcome
+from app import results
+from app.results import Attacked, attack_words
 from core import data
 from core.metrics import threshold_at
+from core.outcomes import Outcome
 from precompute.store import Bundle, MissingArtifact, Store
 
 CLASSES = tuple("0123456789")

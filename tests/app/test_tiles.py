@@ -4,10 +4,11 @@ import pytest
 
 from app.results import attacks as results
 from app.ui import tiles
+from app.ui.outcomes import COLOURS
 from app.ui.tiles import ATTACKED, KINDS, ORIGINAL, PERTURBATION, REBUILT, Tile
-from app.ui.verdict import COLOURS, Outcome, Verdict
 from core import data
 from core.data import SPECS
+from core.outcomes import Outcome, Verdict
 from precompute.store import Store
 
 CLASSES = ("T-shirt & top", "Shoe")

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from core.coherence import PairOutcomes, agreement, coherence_table, pair_outcomes, verdicts
+from core.coherence import PairOutcomes, agreement, coherence_table, opinions, pair_outcomes
 from core.health import Check, rows_of
 from core.metrics import Rate, pair_counts, rate
 from precompute.steps.job import Job, Outcome
@@ -144,7 +144,7 @@ def coherence_rows(
 def judge_rows(parts: Mapping[str, Mapping[str, Artifact]]) -> list[dict[str, Any]]:
     """Rows of `judges`: what judges see in undetected images, how far they agree, how good they are.
 
-    Verdicts have the metrics of `Verdicts.records`; a model on which no attack went undetected has none.
+    Verdicts have the metrics of `Opinions.records`; a model on which no attack went undetected has none.
     Agreement has neither k nor judge; accuracy and robust_accuracy, on clean images and under PGD, have no
     model.
     """
@@ -159,8 +159,8 @@ def judge_rows(parts: Mapping[str, Mapping[str, Artifact]]) -> list[dict[str, An
         if len(row):
             names = [judge["judge"] for judge in judged.judges]
             by_name = dict(zip(names, predictions, strict=True))
-            for verdict in verdicts(by_name, matrix.label[row], matrix.target[row]):
-                rows += [common | record for record in verdict.records()]
+            for opinion in opinions(by_name, matrix.label[row], matrix.target[row]):
+                rows += [common | record for record in opinion.records()]
             agreed = agreement(predictions, matrix.index[row])
             about = {"value": agreed.kappa, "low": agreed.low, "high": agreed.high, "n": agreed.n}
             rows.append({**common, "judge": None, "metric": "agreement", **about})

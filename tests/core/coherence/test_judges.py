@@ -3,7 +3,7 @@ import pytest
 import torch
 from sklearn.metrics import cohen_kappa_score
 
-from core.coherence import MAJORITY, agreement, majority, neighbour_labels, verdicts
+from core.coherence import MAJORITY, agreement, majority, neighbour_labels, opinions
 from core.metrics import Rate
 
 # Votes of 14 judges on 10 subjects in 5 categories, a textbook example of Fleiss' kappa, which is 0.210.
@@ -13,14 +13,14 @@ VOTES = (
 )  # fmt: skip
 
 
-def test_verdicts_by_hand():
+def test_opinions_by_hand():
     source, target = torch.tensor([0, 0, 1, 2]), torch.tensor([1, 2, 2, 0])
     predictions = {
         "a": torch.tensor([1, 2, 1, 3]),
         "b": torch.tensor([1, 0, 1, 0]),
         "c": torch.tensor([0, 2, 2, 1]),
     }
-    a, b, c, most = verdicts(predictions, source, target)
+    a, b, c, most = opinions(predictions, source, target)
     assert (a.target, a.source, a.other) == (Rate(2, 4), Rate(1, 4), Rate(1, 4))
     assert (b.target, b.source, b.other) == (Rate(2, 4), Rate(2, 4), Rate(0, 4))
     assert (c.target, c.source, c.other) == (Rate(2, 4), Rate(1, 4), Rate(1, 4))
@@ -42,10 +42,10 @@ def test_a_majority_is_more_than_half():
 def test_too_few_judges_or_images_are_refused():
     two = {"a": torch.tensor([1]), "b": torch.tensor([1])}
     with pytest.raises(ValueError, match="expected at least 3 judges and 1 image, got 2 and 1"):
-        verdicts(two, torch.tensor([0]), torch.tensor([1]))
+        opinions(two, torch.tensor([0]), torch.tensor([1]))
     none = {name: torch.empty(0, dtype=torch.long) for name in "abc"}
     with pytest.raises(ValueError, match="got 3 and 0; .* no attack went undetected"):
-        verdicts(none, torch.empty(0, dtype=torch.long), torch.empty(0, dtype=torch.long))
+        opinions(none, torch.empty(0, dtype=torch.long), torch.empty(0, dtype=torch.long))
 
 
 def test_fleiss_kappa_of_the_textbook():

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from core.coherence import Agreement, verdicts
+from core.coherence import Agreement, opinions
 from core.figures.judges import SEEN_COLOURS, agreement_words, judges_chart
 
 NAMES = {"a": "ResNet", "b": "MLP"}
@@ -12,7 +12,7 @@ NAMES = {"a": "ResNet", "b": "MLP"}
 def bars(layers):
     source, target = torch.zeros(20, dtype=torch.long), torch.ones(20, dtype=torch.long)
     said = {"a": [1] * 12 + [0] * 7 + [2], "b": [1] * 10 + [0] * 10, "c": [2] * 20}
-    found = verdicts({name: torch.tensor(values) for name, values in said.items()}, source, target)
+    found = opinions({name: torch.tensor(values) for name, values in said.items()}, source, target)
     return layers(judges_chart(found, "CapsNet", NAMES))
 
 

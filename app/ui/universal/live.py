@@ -8,32 +8,34 @@ import streamlit as st
 import torch
 from torch import Tensor
 
-from app import state, url
+from app import state
 from app.live import Frame, observe
 from app.results import MICHELS2019
 from app.results.universals import part_name
 from app.ui import pictures
 from app.ui.charts import show_chart
+from app.ui.choose import choose
 from app.ui.columns import columns
 from app.ui.images import png
+from app.ui.outcomes import COLOURS
 from app.ui.saving import offer_chart
 from app.ui.scene import Scene
-from app.ui.universal_one import choose_strength, perturbation_picture
-from app.ui.verdict import Verdict
+from app.ui.universal.one import choose_strength, perturbation_picture
 from core.attacks import perturb
 from core.data import Dataset
 from core.figures.logits import answer_bars, answer_table
 from core.figures.style import percent
 from core.images import LEVELS
 from core.models import title_of
+from core.outcomes import Verdict
 from precompute.steps.records import Universal
 from precompute.store import Bundle
 
 
-def show_universal(found: Bundle, scene: Scene, dataset: Dataset, image: int) -> None:
+def show_universal(bundle: Bundle, scene: Scene, dataset: Dataset, image: int) -> None:
     """The section, where there are universal perturbations of any of the bundle's networks."""
-    made = state.bundle(found.dataset, MICHELS2019)
-    makers = [name for name in state.model_names(found) if made and f"{name}/universal" in made]
+    made = state.bundle(bundle.dataset, MICHELS2019)
+    makers = [name for name in state.model_names(bundle) if made and f"{name}/universal" in made]
     if made is None or not makers:
         return
     st.markdown("##### One perturbation for all images")
@@ -47,7 +49,7 @@ def show_universal(found: Bundle, scene: Scene, dataset: Dataset, image: int) ->
         strength = choose_strength("1 is as it was found; 0 is the image as it is.")
     delta = universals.delta[number]
     x, label = dataset.test.x(image), int(dataset.test.labels[image])
-    network = state.model(found, scene.model)
+    network = state.model(bundle, scene.model)
     with state.accelerator():
         frame = observe(network, torch.cat([x, perturb(x, strength * delta)]).to(state.device()))
     verdict = Verdict(
@@ -58,13 +60,13 @@ def show_universal(found: Bundle, scene: Scene, dataset: Dataset, image: int) ->
     left.html(as_row(scene, frame, strength * delta, strength, label))
     answers = answer_table(scene.scores(frame.logits[0]), scene.scores(frame.logits[1]), scene.classes)
     with right:
-        chart = answer_bars(answers, scene.quantity, verdict.colour, (0, 1.12))
+        chart = answer_bars(answers, scene.quantity, COLOURS[verdict.outcome], (0, 1.12))
         words = f"Bars: {scene.quantity} of each class, without and with the universal perturbation"
         show_chart(chart, words)
-        about = {"dataset": found.dataset, "model": scene.model, "image": image, "strength": strength}
+        about = {"dataset": bundle.dataset, "model": scene.model, "image": image, "strength": strength}
         about |= {"made_on": maker, "perturbation": name_of(universals, number)}
         rows = ({**about, **answer.record()} for answer in answers)
-        offer_chart(chart, words, rows, f"{found.dataset}-{scene.model}-{image}-universal")
+        offer_chart(chart, words, rows, f"{bundle.dataset}-{scene.model}-{image}-universal")
     st.caption(
         f"Made on {title_of(maker)}, {name_of(universals, number)}, in {int(universals.iterations[number])} "
         f"iterations; with it {percent(float(universals.accuracy[number]))} of the images that it was made "
@@ -75,16 +77,13 @@ def show_universal(found: Bundle, scene: Scene, dataset: Dataset, image: int) ->
 
 def choose_maker(made: Bundle, model: str, makers: list[str]) -> tuple[str, Universal]:
     """The network that a perturbation was made on, and its perturbations."""
-    default = model if model in makers else makers[0]
-    url.check_choice("maker", [title_of(name) for name in makers], "Made on")
-    maker = st.segmented_control(
+    maker = choose(
+        "segmented_control",
         "Made on",
+        "maker",
         makers,
-        default=default,
-        required=True,
-        format_func=title_of,
-        key="maker",
-        bind="query-params",
+        title=title_of,
+        default=model if model in makers else None,
         width="content",
     )
     return maker, Universal.of(made.load(f"{maker}/universal"))
@@ -93,16 +92,7 @@ def choose_maker(made: Bundle, model: str, makers: list[str]) -> tuple[str, Univ
 def choose_number(universals: Universal) -> int:
     """Which of them, by its place."""
     titles = {place: name_of(universals, place) for place in range(len(universals))}
-    url.check_choice("universal", list(titles.values()), "Perturbation")
-    url.keep_possible("universal", list(titles))
-    return st.selectbox(
-        "Perturbation",
-        titles,
-        format_func=titles.__getitem__,
-        key="universal",
-        bind="query-params",
-        width=200,
-    )
+    return choose("selectbox", "Perturbation", "universal", list(titles), title=titles.__getitem__, width=200)
 
 
 def name_of(universals: Universal, place: int) -> str:

@@ -1,10 +1,13 @@
-"""The outcome of an attack, in words and colours."""
+"""What came of an attack: on many images at once, and on one in words."""
 
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
 
-from core.figures.colours import OUTCOME_COLOURS
+import torch
+from torch import Tensor
+
+from core.metrics import succeeded
 
 
 class Outcome(StrEnum):
@@ -16,14 +19,27 @@ class Outcome(StrEnum):
     FAILED = "failed"
 
 
-COLOURS = {outcome: OUTCOME_COLOURS[outcome.value] for outcome in Outcome}
-TITLES = {
-    Outcome.UNDETECTED: "Undetected",
-    Outcome.FLAGGED: "Flagged",
-    Outcome.OTHER: "Other class",
-    Outcome.FAILED: "Failed",
-}
-MARKS = {Outcome.UNDETECTED: "●", Outcome.FLAGGED: "⚑", Outcome.OTHER: "◐", Outcome.FAILED: "○"}
+WORKED = (Outcome.UNDETECTED, Outcome.FLAGGED)
+"""Outcomes of attacks that got what they aimed at."""
+
+
+def outcomes(
+    prediction: Tensor, label: Tensor, target: Tensor | None, score: Tensor, threshold: float
+) -> list[Outcome]:
+    """What became of each of N attacked images.
+
+    Args:
+        prediction: Classes that the network answers, (N,).
+        label: True classes, (N,).
+        target: Classes aimed at, (N,); None where any other will do.
+        score: The detector's, (N,).
+        threshold: theta: the detector flags scores above it.
+    """
+    missed = torch.where(score <= threshold, 0, 1)
+    led = torch.where(prediction != label, 2, 3)
+    codes = torch.where(succeeded(prediction, label, target), missed, led)
+    kinds = tuple(Outcome)
+    return [kinds[code] for code in codes.tolist()]
 
 
 @dataclass(frozen=True)
@@ -49,7 +65,7 @@ class Verdict:
     @property
     def hit(self) -> bool:
         """Whether the attack got what it aimed at."""
-        return self.prediction != self.label if self.target is None else self.prediction == self.target
+        return self.outcome in WORKED
 
     @property
     def flagged(self) -> bool:
@@ -59,24 +75,10 @@ class Verdict:
     @cached_property
     def outcome(self) -> Outcome:
         """The outcome in one word."""
-        if self.hit:
-            return Outcome.FLAGGED if self.flagged else Outcome.UNDETECTED
-        return Outcome.FAILED if self.prediction == self.label else Outcome.OTHER
-
-    @property
-    def colour(self) -> str:
-        """The outcome's colour."""
-        return COLOURS[self.outcome]
-
-    @property
-    def title(self) -> str:
-        """The outcome in one or two words."""
-        return TITLES[self.outcome]
-
-    @property
-    def mark(self) -> str:
-        """The outcome as a sign, for those who do not see its colour."""
-        return MARKS[self.outcome]
+        prediction, label = torch.tensor([self.prediction]), torch.tensor([self.label])
+        target = None if self.target is None else torch.tensor([self.target])
+        score = torch.tensor([self.distance], dtype=torch.float64)
+        return outcomes(prediction, label, target, score, self.threshold)[0]
 
     @property
     def headline(self) -> str:
@@ -111,3 +113,27 @@ class Verdict:
             f"{answer}. Its reconstruction is {self.distance:.2f} away, {side} the threshold of "
             f"{self.threshold:.2f}, {then}."
         )
+
+
+class Effect(StrEnum):
+    """What a perturbation did to a network's reading of an image, where there is no detector."""
+
+    FOOLED = "Fooled"
+    OTHER = "Other class"
+    HELD = "Not fooled"
+    ALREADY = "Wrong before"
+
+
+def effect(prediction: int, label: int, clean: int, target: int | None = None) -> Effect:
+    """What a perturbation did to one image.
+
+    Args:
+        prediction: Class that is read with the perturbation.
+        label, clean: True class, and the class that is read without.
+        target: Class aimed at; None where any other will do.
+    """
+    if clean != label and (prediction != target or clean == target):
+        return Effect.ALREADY
+    if prediction == label:
+        return Effect.HELD
+    return Effect.FOOLED if target in (None, prediction) else Effect.OTHER

@@ -1,6 +1,10 @@
-import pytest
+from itertools import product
 
-from app.ui.verdict import Outcome, Verdict
+import pytest
+import torch
+
+from core.metrics import undetected_rate
+from core.outcomes import WORKED, Outcome, Verdict, outcomes
 
 CLASSES = ("shirt", "trouser", "bag")
 
@@ -41,3 +45,26 @@ def test_the_sentence_has_the_classes_and_the_numbers() -> None:
     assert verdict(2, 1, 4.0).sentence.startswith("The network takes this shirt for bag, not for trouser.")
     assert verdict(0, 1, 4.0).sentence.startswith("The network still sees shirt, not trouser.")
     assert "raises the alarm" in verdict(0, 1, 4.0).sentence
+
+
+def in_plain_words(prediction: int, label: int, target: int | None, score: float) -> str:
+    """Of a threshold of 3: an independent reference."""
+    if target is None and prediction == label:
+        return "failed"
+    if target is not None and prediction != target:
+        return "failed" if prediction == label else "wrong class"
+    return "flagged" if score > 3 else "undetected"
+
+
+@pytest.mark.parametrize("targeted", [True, False])
+def test_outcomes_of_many_are_those_of_each(targeted: bool) -> None:
+    cases = list(product(range(3), range(3), range(3), (2.9, 3.0, 3.1)))
+    prediction, label, target = (torch.tensor([case[place] for case in cases]) for place in range(3))
+    score = torch.tensor([case[3] for case in cases])
+    aims = target if targeted else None
+    found = outcomes(prediction, label, aims, score, 3.0)
+    assert found == [in_plain_words(p, y, t if targeted else None, s) for p, y, t, s in cases]
+    assert found == [Verdict(p, y, t if targeted else None, s, 3.0, CLASSES).outcome for p, y, t, s in cases]
+    assert found.count(Outcome.UNDETECTED) == undetected_rate(prediction, score, 3.0, label, aims).k
+    worked = prediction == target if targeted else prediction != label
+    assert [outcome in WORKED for outcome in found] == worked.tolist()

@@ -7,25 +7,26 @@ from typing import Any
 import streamlit as st
 from torch import Tensor
 
-from app import url
 from app.results import universals as universal
 from app.results.universals import Universals
 from app.ui import effects, pictures
-from app.ui import universal_planes as parts
 from app.ui.charts import show_chart
 from app.ui.choices import choose_class
+from app.ui.choose import choose, choose_number, show_corrections
 from app.ui.columns import columns
 from app.ui.images import perturbation_png
 from app.ui.page import Opened
 from app.ui.saving import offer_chart
 from app.ui.status import status_line
-from app.ui.universal_planes import CHOSEN
+from app.ui.universal import picks
+from app.ui.universal.thumbnails import show_thumbnails
 from core.attacks import perturb
 from core.figures.coherence import Estimate, estimate_chart
 from core.figures.style import in_words, numbers
 from core.images import LEVELS
 from core.metrics import Rate, rate
 from core.models import title_of
+from core.outcomes import Effect, effect
 
 NEAREST = 8
 STRENGTH = 2.0
@@ -76,15 +77,12 @@ def choose_one(every: Universals, rows: Tensor) -> int:
     """The perturbation to look at, from the keyboard; a click on a point or a thumbnail sets the same."""
     options: list[int] = rows.tolist()
     titles = {row: every.name(row) for row in options}
-    url.check_choice(CHOSEN, list(titles.values()), "Perturbation")
-    if st.session_state.get(CHOSEN, options[0]) not in titles:
-        st.session_state[CHOSEN] = options[0]
-    return st.selectbox(
+    return choose(
+        "selectbox",
         "Perturbation",
+        picks.ONE,
         options,
-        format_func=titles.__getitem__,
-        key=CHOSEN,
-        bind="query-params",
+        title=titles.__getitem__,
         width=330,
         help="Or click a point, or a thumbnail.",
     )
@@ -92,17 +90,8 @@ def choose_one(every: Universals, rows: Tensor) -> int:
 
 def choose_strength(help: str) -> float:
     """How much of a perturbation is added."""
-    url.check_number("strength", 0, STRENGTH, "Strength")
-    return st.slider(
-        "Strength",
-        0.0,
-        STRENGTH,
-        1.0,
-        step=0.05,
-        key="strength",
-        bind="query-params",
-        width=330,
-        help=help,
+    return choose_number(
+        "slider", "Strength", "strength", 0.0, STRENGTH, default=1.0, step=0.05, width=330, help=help
     )
 
 
@@ -124,7 +113,7 @@ def show_one(page: Opened, every: Universals, rows: Tensor, row: int) -> None:
         st.markdown("**Nearest neighbours**", help="By angle, over all pixels; on hover the cosine.")
         near = every.neighbours(row, rows, NEAREST)
         notes = [f"cosine {cosine:.2f}" for _, cosine in near]
-        parts.show_thumbnails(every, [other for other, _ in near], "near", notes)
+        show_thumbnails(every, [other for other, _ in near], "near", notes)
         same = sum(every.source[other] == every.source[row] for other, _ in near)
         st.caption(f"{same} of {len(near)} from the same network.")
     with right:
@@ -139,23 +128,20 @@ def show_effect(page: Opened, every: Universals, row: int) -> None:
     if page.dataset is None:
         return
     readers = [name for name in every.readers if f"{name}/weights" in page.bundle]
-    url.check_choice("eye", [title_of(name) for name in readers], "Read by")
-    url.keep_possible("eye", readers)
-    url.check_choice("images", [str(count) for count in IMAGES], "Images")
     with st.container(horizontal=True, gap="medium", vertical_alignment="bottom"):
-        reader = st.selectbox(
+        reader = choose(
+            "selectbox",
             "Read by",
+            "eye",
             readers,
-            index=readers.index(every.model(row)) if every.model(row) in readers else 0,
-            format_func=title_of,
-            key="eye",
-            bind="query-params",
+            title=title_of,
+            default=every.model(row) if every.model(row) in readers else None,
             width=190,
         )
         strength = choose_strength("1 is as it was made. The images are changed and read anew at every move.")
-        count = st.selectbox("Images", IMAGES, key="images", bind="query-params", width=100)
+        count = choose("selectbox", "Images", "images", IMAGES, width=100)
         only = choose_class("Class", "of_class", page.spec.classes)
-    url.show_corrections()
+    show_corrections()
     test, classes = page.dataset.test, page.spec.classes
     index = every.index if only is None else every.index[test.labels[every.index] == only]
     delta = every.delta[row] * strength
@@ -171,7 +157,7 @@ def show_effect(page: Opened, every: Universals, row: int) -> None:
     shown: list[effects.EffectTile] = []
     for place in in_turn(label)[:count]:
         image, name = int(index[place]), classes[int(label[place])]
-        kind = effects.effect(int(seen[place]), int(label[place]), int(clean[place]))
+        kind = effect(int(seen[place]), int(label[place]), int(clean[place]))
         told = f"With the perturbation; {title_of(reader)} reads {classes[int(seen[place])]}"
         shown.append(
             effects.EffectTile(
@@ -184,7 +170,7 @@ def show_effect(page: Opened, every: Universals, row: int) -> None:
                 effects.reading(int(seen[place]), int(clean[place]), int(label[place]), classes),
             )
         )
-    st.html(effects.key(tuple(kind for kind in effects.Effect if any(tile.kind is kind for tile in shown))))
+    st.html(effects.key(tuple(kind for kind in Effect if any(tile.kind is kind for tile in shown))))
     st.html(effects.grid(shown))
     status_line("readings of this section", live=True, n=len(index), seconds=seconds)
 

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from app.embedder import Embedded, EmbeddingFailed, embed
 from app.results.universals import SPACES, Grid, Universals
-from app.ui.universal_planes import Setting
+from app.ui.universal.settings import Setting
 
 HOLD = "_hold_embedding"
 KEPT = 24
@@ -35,35 +35,35 @@ Placed = dict[str, Embedded | np.ndarray | None]
 """Coordinates by space, with what came with them where they were computed; None where they are not known."""
 
 
-def find(every: Universals, known: Grid, setting: Setting) -> Placed:
+def find(every: Universals, grid: Grid, setting: Setting) -> Placed:
     """Coordinates that are stored, or were computed before."""
-    found: Placed = {}
+    placed: Placed = {}
     for space in SPACES:
-        stored = known.places(space, setting.of(space), setting.seed)
-        computed = _computed().get(_key(every, known, space, setting))
-        found[space] = computed if stored is None else stored.numpy()
-    return found
+        stored = grid.places(space, setting.of(space), setting.seed)
+        computed = _computed().get(_key(every, grid, space, setting))
+        placed[space] = computed if stored is None else stored.numpy()
+    return placed
 
 
-def complete(found: Placed, every: Universals, rows: Tensor, known: Grid, setting: Setting) -> Placed:
+def complete(placed: Placed, every: Universals, rows: Tensor, grid: Grid, setting: Setting) -> Placed:
     """Compute what is not known; what was stopped or failed stays None, which is said on the page.
 
     Args:
-        found: From `find`.
+        placed: From `find`.
         rows: Of the collection, that are embedded, in the order of the grid's models.
     """
-    missing = [space for space, made in found.items() if made is None]
+    missing = [space for space, made in placed.items() if made is None]
     if not missing:
-        return found
-    found = dict(found)
+        return placed
+    placed = dict(placed)
     with st.container(horizontal=True, vertical_alignment="center"):
         button, bar = st.empty(), st.empty()
     for space in missing:
         if st.session_state.get(HOLD):
             break
         button.button("Stop", key=f"stop-{space}", icon=":material/stop_circle:", on_click=stop, width=120)
-        found[space] = _compute(every, rows, known, space, setting, bar)
-    if any(value is None for value in found.values()):
+        placed[space] = _compute(every, rows, grid, space, setting, bar)
+    if any(value is None for value in placed.values()):
         button.button(
             "Compute", key="compute", icon=":material/play_circle:", on_click=go_on, type="primary", width=120
         )
@@ -71,24 +71,24 @@ def complete(found: Placed, every: Universals, rows: Tensor, known: Grid, settin
     else:
         button.empty()
         bar.empty()
-    return found
+    return placed
 
 
 def _compute(
-    every: Universals, rows: Tensor, known: Grid, space: str, setting: Setting, bar: Any
+    every: Universals, rows: Tensor, grid: Grid, space: str, setting: Setting, bar: Any
 ) -> Embedded | None:
     def show(share: float, what: str) -> None:
         # This call also is where Streamlit ends this script, and the process, when something was clicked.
         bar.progress(share, f"{SPACES[space]}, {setting.words(space)}: {what}")
 
     models = every.source[rows]
-    places = {every.sources.index(model): number for number, model in enumerate(known.models)}
+    places = {every.sources.index(model): number for number, model in enumerate(grid.models)}
     try:
         made = embed(
             every.points[rows.numpy()],
             np.array([places[int(model)] for model in models]),
             every.part[rows].numpy(),
-            known.models,
+            grid.models,
             space=space,
             setting=setting.of(space),
             seed=setting.seed,
@@ -98,11 +98,11 @@ def _compute(
         st.error(str(error), icon=":material/error:")
         return None
     remembered = _computed()
-    remembered[_key(every, known, space, setting)] = made
+    remembered[_key(every, grid, space, setting)] = made
     while len(remembered) > KEPT:
         remembered.popitem(last=False)
     return made
 
 
-def _key(every: Universals, known: Grid, space: str, setting: Setting) -> tuple[Any, ...]:
-    return every.key, known.name, space, setting.of(space), setting.seed
+def _key(every: Universals, grid: Grid, space: str, setting: Setting) -> tuple[Any, ...]:
+    return every.key, grid.name, space, setting.of(space), setting.seed

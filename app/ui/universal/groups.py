@@ -7,17 +7,18 @@ import streamlit as st
 import torch
 from torch import Tensor
 
-from app import url
 from app.results import universals as universal
 from app.results.universals import SPACES, Grid, Universals
 from app.ui import pictures
-from app.ui import universal_planes as parts
 from app.ui.charts import show_chart
+from app.ui.choose import choose_page, choose_whether
 from app.ui.columns import columns
 from app.ui.page import Opened
 from app.ui.saving import offer_chart
-from app.ui.universal_one import perturbation_picture, show_fooling
-from app.ui.universal_planes import Setting
+from app.ui.universal import picks
+from app.ui.universal.one import perturbation_picture, show_fooling
+from app.ui.universal.settings import Setting
+from app.ui.universal.thumbnails import show_thumbnails
 from core.figures.coherence import Estimate, estimate_chart
 from core.figures.style import in_words, p_text, percent
 from core.metrics import Rate, rate
@@ -29,7 +30,7 @@ ANY = "Any"
 
 
 def separation_rows(
-    bundle: Bundle, known: Grid, setting: Setting, computed: Mapping[str, Sequence[Mapping[str, Any]]]
+    bundle: Bundle, grid: Grid, setting: Setting, computed: Mapping[str, Sequence[Mapping[str, Any]]]
 ) -> list[dict[str, Any]]:
     """How far groups are apart in the pixels and in the two planes shown.
 
@@ -39,7 +40,7 @@ def separation_rows(
     wanted = {"pixels": (None, None)} | {space: (setting.of(space), setting.seed) for space in SPACES}
     stored = [
         row
-        for row in universal.separations(bundle, known)
+        for row in universal.separations(bundle, grid)
         if row["space"] not in computed and (row["setting"], row["seed"]) == wanted[row["space"]]
     ]
     rows = stored + [{**row, "space": space} for space, made in computed.items() for row in made]
@@ -54,7 +55,7 @@ def show_separation(page: Opened, rows: list[dict[str, Any]]) -> None:
         rows: From `separation_rows`.
     """
     spaces = {"pixels": "pixels", **SPACES}
-    found = [row for row in rows if row["metric"] == "silhouette"]
+    silhouettes = [row for row in rows if row["metric"] == "silhouette"]
     estimates = [
         Estimate(
             title_of(row["model"]) if row["model"] else "between networks",
@@ -64,7 +65,7 @@ def show_separation(page: Opened, rows: list[dict[str, Any]]) -> None:
             row["high"],
             silhouette_words(row),
         )
-        for row in found
+        for row in silhouettes
     ]
     if not estimates:
         st.caption("There is one group alone, so that nothing can be apart.")
@@ -75,7 +76,7 @@ def show_separation(page: Opened, rows: list[dict[str, Any]]) -> None:
     )
     words = "; ".join(f"{e.model}, {e.row}: {e.words}" for e in estimates)
     show_chart(chart, f"Silhouettes with their intervals. {words}.", "separation")
-    offer_chart(chart, words, ({**page.about, **row} for row in found), f"{page.spec.name}-separation")
+    offer_chart(chart, words, ({**page.about, **row} for row in silhouettes), f"{page.spec.name}-separation")
     st.caption("Grey: networks from each other. In colour: parts of the test set within one network.")
     lines: list[str] = []
     for space in spaces:
@@ -98,20 +99,16 @@ def silhouette_words(row: Mapping[str, Any]) -> str:
     return f"{row['value']:.2f} ({spread}), {p_text(row['p_value'])}, n = {row['n']:.0f}"
 
 
-def pick_by_name(every: Universals, known: Grid, picked: Sequence[int]) -> bool:
+def pick_by_name(every: Universals, grid: Grid, picked: Sequence[int]) -> bool:
     """Pick out a network's or a part's perturbations, from the keyboard; isolate and clear.
 
     Returns: Whether only those that are picked out are to be shown.
     """
-    networks, count = [ANY, *known.models], int(every.part.max()) + 1
+    networks, count = [ANY, *grid.models], int(every.part.max()) + 1
     test_parts = [ANY, *map(universal.part_name, range(count))]
     with st.container(horizontal=True, gap="small", vertical_alignment="bottom"):
         network = st.selectbox(
-            "Network",
-            networks,
-            format_func=lambda name: name if name == ANY else title_of(name),
-            key="pick_network",
-            width=170,
+            "Network", networks, format_func=lambda name: title_of(name), key="pick_network", width=170
         )
         part = st.selectbox(
             "Part",
@@ -129,24 +126,19 @@ def pick_by_name(every: Universals, known: Grid, picked: Sequence[int]) -> bool:
             "Pick out",
             icon=":material/filter_alt:",
             key="pick-out",
-            on_click=parts.pick_out,
+            on_click=picks.pick_out,
             args=(rows if len(rows) < len(every) else [], len(every)),
             help="Or draw a line around points; with Shift, to add to those picked out.",
         )
-        url.check_choice("isolate", ("true", "false"), "Isolate")
-        isolated = st.toggle(
-            "Isolate",
-            key="isolate",
-            bind="query-params",
-            disabled=not picked,
-            help="Show only those that are picked out.",
+        isolated = choose_whether(
+            "Isolate", "isolate", disabled=not picked, help="Show only those that are picked out."
         )
         st.button(
             "Clear",
             icon=":material/close:",
             type="tertiary",
             key="clear",
-            on_click=parts.pick_out,
+            on_click=picks.pick_out,
             args=([], len(every)),
             disabled=not picked,
         )
@@ -171,7 +163,7 @@ def show_picked(page: Opened, every: Universals, rows: Tensor, picked: Sequence[
         return
     left, middle, right = columns([2, 3, 4], "picked", least=12)
     with left:
-        levels = parts.mean_levels(every, shown.tolist())
+        levels = every.levels[shown].float().mean(0)
         st.html(pictures.row([perturbation_picture(levels, "Their mean", f"mean of {len(shown)}")], []))
     with middle:
         show_counts(every, shown)
@@ -180,20 +172,17 @@ def show_picked(page: Opened, every: Universals, rows: Tensor, picked: Sequence[
         about = {**page.about, "perturbations": len(shown)}
         show_fooling(rates, "Mean fooling rate", "picked-fooling", about)
     pages = max(1, -(-len(shown) // PER_PAGE))
-    if st.session_state.get("sheet", 1) > pages:
-        st.session_state["sheet"] = 1
-    url.check_number("sheet", 1, pages, "Page")
-    number = st.pagination(pages, key="sheet", bind="query-params") if pages > 1 else 1
-    parts.show_thumbnails(every, shown.tolist()[(number - 1) * PER_PAGE : number * PER_PAGE], "sheet")
+    number = choose_page("sheet", pages) if pages > 1 else 1
+    show_thumbnails(every, shown.tolist()[(number - 1) * PER_PAGE : number * PER_PAGE], "sheet")
 
 
 def show_counts(every: Universals, shown: Tensor) -> None:
     """How many of which network, how long, how much alike."""
-    found = every.mean_length(shown)
-    spread = f" ({max(found.low, 0):.2f}–{found.high:.2f}, {found.n} parts)" if found.n > 1 else ""
+    length = every.mean_length(shown)
+    spread = f" ({max(length.low, 0):.2f}–{length.high:.2f}, {length.n} parts)" if length.n > 1 else ""
     reached = rate(every.reached[shown])
     lines = [
-        f"**Mean length** ℓ₂ {found.value:.2f}{spread}",
+        f"**Mean length** ℓ₂ {length.value:.2f}{spread}",
         f"**Halved accuracy** {in_words(reached)}",
         f"**Alignment** {every.alignment(shown):.2f}",
     ]

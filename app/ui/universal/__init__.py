@@ -1,0 +1,1 @@
+"""Parts of the page of universal perturbations, and of the live page what shows them."""
