@@ -1,6 +1,6 @@
-"""What a bundle holds about attacks, as pages use it: read once, counted at any threshold."""
+"""Attacks as pages use them: counted at any threshold, with their pictures."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,15 +9,15 @@ import torch
 from torch import Tensor
 
 from app import state
+from app.results.artifacts import load_artifact
 from core.attacks import ATTACKS, attack_title
 from core.data import Dataset
-from core.health import Check, checks_of
 from core.images import LEVELS, from_uint8, to_uint8
 from core.models import ReconstructingNet, title_of
 from core.outcomes import Outcome, Verdict, outcomes
 from precompute.steps import records
 from precompute.steps.records import Clean, Reconstructed, Sweep, Walkthrough
-from precompute.store import Artifact, Bundle, MissingArtifact
+from precompute.store import Bundle
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -117,20 +117,6 @@ def attack_names(bundle: Bundle, models: Sequence[str]) -> list[str]:
     ]
 
 
-def health(bundle: Bundle) -> dict[str, list[Check]] | None:
-    """The checks of the attacks on each model; None for a bundle built before there were checks.
-
-    Raises: CorruptArtifact.
-    """
-    table = bundle.load("results").tables.get("health") if "results" in bundle else None
-    return None if table is None or table.empty else checks_of(table)
-
-
-def health_facts(bundle: Bundle, model: str) -> dict[str, Any]:
-    """How the attacks on a model were checked: fields, n, device. Raises MissingArtifact, CorruptArtifact."""
-    return bundle.load(f"{model}/health", only=()).facts
-
-
 def x_adv(dataset: Dataset, attack: Attacked, rows: Sequence[int]) -> Tensor:
     """The attacked images of some rows, (B, C, H, W) uint8.
 
@@ -170,46 +156,3 @@ def _reconstruct(
     x = from_uint8(x_adv(_dataset, _attack, rows)).to(state.device())
     with state.accelerator(), torch.no_grad():
         return to_uint8(network.reconstruct(x).clamp(0, 1).float().cpu())
-
-
-@dataclass(frozen=True)
-class Cached:
-    """A bundle for `precompute.papers`, whose artifacts are read once."""
-
-    bundle: Bundle
-
-    @property
-    def dataset(self) -> str:
-        """Its data set."""
-        return self.bundle.dataset
-
-    @property
-    def profile(self) -> str:
-        """Its profile."""
-        return self.bundle.profile
-
-    @property
-    def facts(self) -> Mapping[str, Any]:
-        """About the bundle as a whole."""
-        return self.bundle.facts
-
-    # Read whole, whatever is asked for: the next figure wants the rest.
-    def get(self, name: str, only: Collection[str] | None = None) -> Artifact | None:  # noqa: ARG002
-        """The artifact of that name, or None. Raises CorruptArtifact."""
-        try:
-            return load_artifact(self.bundle, name)
-        except MissingArtifact:
-            return None
-
-
-def load_artifact(bundle: Bundle, name: str) -> Artifact:
-    """An artifact of a bundle, read once. Raises MissingArtifact, CorruptArtifact."""
-    if name not in bundle:
-        bundle.load(name)  # says what is missing and how to build it
-    return _artifact(bundle.names[name], bundle, name)
-
-
-# Keys are hashes of what an artifact was made from, so that they identify it for good.
-@st.cache_resource(max_entries=128, show_spinner=False)
-def _artifact(key: str, _bundle: Bundle, _name: str) -> Artifact:  # noqa: ARG001
-    return _bundle.load(_name)

@@ -7,7 +7,8 @@ from typing import Any
 import streamlit as st
 from torch import Tensor
 
-from app.results.attacks import Attacked, load_artifact
+from app.results.artifacts import load_artifact
+from app.results.attacks import Attacked
 from core.coherence import (
     Agreement,
     Correlation,

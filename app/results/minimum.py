@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from app.results import MICHELS2019
-from app.results.attacks import Cached, load_artifact
+from app.results.artifacts import Cached, load_artifact
 from core.attacks import attack_title
 from core.figures.norms import Lengths
 from core.figures.transfer import Transfer

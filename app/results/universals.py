@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from app import state
-from app.results.attacks import load_artifact
+from app.results.artifacts import load_artifact
 from core.attacks import perturb, predict
 from core.embedding import directions
 from core.estimates import Estimate, mean

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 import streamlit as st
 
-from app.results import attacks as results
+from app.results import checks
 from core.health import FAILED, NOT_APPLICABLE, PASSED, Check, failed
 from core.models import title_of
 from precompute.store import Bundle
@@ -19,7 +19,7 @@ MARKS = {
 
 def touching(bundle: Bundle, model: str, metric: str, attack: str | None) -> list[Check]:
     """The failed checks that touch a metric of an attack on a model; none where nothing was checked."""
-    return failed((results.health(bundle) or {}).get(model, []), metric, attack)
+    return failed((checks.checks(bundle) or {}).get(model, []), metric, attack)
 
 
 def failed_words(checks: Iterable[Check]) -> str:

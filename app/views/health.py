@@ -5,8 +5,7 @@ import re
 import streamlit as st
 
 from app import state
-from app.results import QIN2020
-from app.results import attacks as results
+from app.results import QIN2020, checks
 from app.ui import notices
 from app.ui.charts import offer_csv
 from app.ui.choose import choose, show_corrections
@@ -136,26 +135,26 @@ def main() -> None:
     if bundle is None:
         notices.missing_bundle(dataset)
         st.stop()
-    checks = results.health(bundle)
-    if checks is None:
+    of_models = checks.checks(bundle)
+    if of_models is None:
         show_corrections()
         st.info(
             f"These results were built before there were checks; `{bundle.command}` runs them.",
             icon=":material/info:",
         )
         st.stop()
-    count = sum(check.verdict == FAILED for of_model in checks.values() for check in of_model)
-    total = sum(len(of_model) for of_model in checks.values())
+    count = sum(check.verdict == FAILED for of_model in of_models.values() for check in of_model)
+    total = sum(len(of_model) for of_model in of_models.values())
     st.markdown(f"**{count} of {total}** checks failed. Press a verdict to see the numbers behind it.")
     left, right = st.columns([8, 4], gap="large")
     with right, st.container(key="health-detail"):
-        show_detail(checks)
+        show_detail(of_models)
     show_corrections()
     with left:
-        show_matrix(checks)
+        show_matrix(of_models)
     about = {"dataset": dataset, "profile": bundle.profile}
-    offer_csv("All numbers (CSV)", lambda: records(checks), f"{dataset}-health", about)
-    facts = results.health_facts(bundle, next(iter(checks)))
+    offer_csv("All numbers (CSV)", lambda: records(of_models), f"{dataset}-health", about)
+    facts = checks.checked_how(bundle, next(iter(of_models)))
     status_line(
         f"{facts['fields']['steps']} iterations",
         f"computed on {facts['device']}, gradients in {facts['gradients']}",

@@ -8,7 +8,8 @@ import streamlit as st
 from PIL import Image
 
 from app import state
-from app.results.attacks import Cached, health
+from app.results.artifacts import Cached
+from app.results.checks import checks
 from app.ui import notices
 from app.ui.charts import offer_csv, show_chart
 from app.ui.choose import choose, show_corrections
@@ -109,10 +110,10 @@ def show_verdicts(findings: list[Finding], kind: Literal["Table", "Fig."], numbe
 
 def warner(bundles: Sequence[Bundle]) -> Warn:
     """Says which checks of attack health failed that touch a number of ours."""
-    checks = {bundle.dataset: health(bundle) or {} for bundle in bundles}
+    by_dataset = {bundle.dataset: checks(bundle) or {} for bundle in bundles}
 
     def warn(row: Mapping[str, Any]) -> str:
-        of_model = checks.get(row["dataset"], {}).get(row["model"], [])
+        of_model = by_dataset.get(row["dataset"], {}).get(row["model"], [])
         metric = "undetected_rate" if row["metric"] in (WORST_BETA, WORST_IMAGE) else row["metric"]
         return failed_words(failed(of_model, metric, row["attack"]))
 

@@ -128,5 +128,5 @@ def test_a_bundle_from_before_says_what_is_missing(
     app = open_page(PAGE)
     assert not app.exception
     assert "before similarity and judges" in app.info[0].value
-    assert "python -m precompute build digits --profile demo" in app.info[0].value
+    assert "python -m precompute build digits --paper qin2020 --profile demo" in app.info[0].value
     assert len(charts(app)) == 1

@@ -3,7 +3,7 @@ import re
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from app import results
+from app.results import attacks as results
 from core.figures.style import in_words
 from core.outcomes import Outcome
 from precompute.store import Store

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from app.results import attacks as results
+from app.results import checks as checks_of_models
 from app.ui import health
 from core.health import EXPLANATIONS, Check, Number, rows_of
 from precompute.store import Bundle, Store
@@ -152,7 +152,7 @@ def test_numbers_of_checks_in_words() -> None:
 def test_a_bundle_from_before_has_no_warnings_and_the_page_says_so(
     ship: Ship, open_page: OpenPage, page: str
 ) -> None:
-    assert results.health(ship(False)) is None
+    assert checks_of_models.checks(ship(False)) is None
     app = open_page(page)
     assert not app.exception
     assert not [number for number in EXPLANATIONS if f"check {number} failed" in text_of(app)]

@@ -152,16 +152,14 @@ def store(tmp_path: Path) -> Store:
     store = Store(tmp_path / "store")
     shipped = store.bundle("digits", "qin2020")
     assert shipped is not None
-    names = {name: key for name, key in shipped.names.items() if not name.endswith("/universal")}
-    store.set_bundle("digits", "qin2020", "paper", names, dict(shipped.facts))
+    store.set_bundle("digits", "qin2020", "paper", shipped.names, dict(shipped.facts))
+    store.set_bundle("digits", "michels2019", "paper", {})
     return store
 
 
 @pytest.fixture
 def with_universal(store: Store) -> Tensor:
     """Three universal perturbations of CapsNet: none, a grey veil, white noise."""
-    bundle = store.bundle("digits", "qin2020", "paper")
-    assert bundle is not None
     delta = torch.zeros(3, 1, 28, 28, dtype=torch.int16)
     delta[1] = 60
     delta[2] = 200 * torch.randn(1, 28, 28, generator=torch.Generator().manual_seed(0)).sign().short()
@@ -171,13 +169,13 @@ def with_universal(store: Store) -> Tensor:
         "part": torch.tensor([0, 0, 1]),
         "number": torch.tensor([0, 1, 0]),
         "iterations": torch.tensor([0, 7, 21]),
+        "reached": torch.tensor([False, True, True]),
         "accuracy": torch.tensor([1.0, 0.7, 0.2]),
         "norm_l2": size.norm(dim=1),
         "norm_linf": size.abs().amax(1),
     }
     store.publish("universal-key", {"function": "universal"}, tensors=tensors)
-    names = {**bundle.names, "capsnet/universal": "universal-key"}
-    store.set_bundle("digits", "qin2020", "paper", names, dict(bundle.facts))
+    store.set_bundle("digits", "michels2019", "paper", {"capsnet/universal": "universal-key"})
     return delta.float() / 255
 
 

@@ -3,8 +3,7 @@ import re
 import pytest
 
 from app import state
-from app.results import attacks as app_results
-from app.results.attacks import Cached
+from app.results.artifacts import Cached
 from app.ui.claims import VERDICTS, findings_html
 from app.ui.paper_table import PaperTable
 from core.health import Check
@@ -113,7 +112,7 @@ def test_which_figures_can_be_drawn_without_pictures(open_page: OpenPage) -> Non
 
 def test_parts_that_are_missing_are_told(open_page: OpenPage, monkeypatch: pytest.MonkeyPatch) -> None:
     bundle = state.bundle
-    monkeypatch.setattr(state, "bundle", lambda name: None if name == "svhn" else bundle(name))
+    monkeypatch.setattr(state, "bundle", lambda name, paper: None if name == "svhn" else bundle(name, paper))
     app = open_page(PAGE, show="Figures", figure="2")
     assert any("Without SVHN: not built" in caption.value for caption in app.caption)
 
@@ -195,7 +194,7 @@ def test_claims_stand_below_the_table_or_figure_that_they_are_made_in(
 
 def test_a_figure_names_the_checks_that_failed(open_page: OpenPage, monkeypatch: pytest.MonkeyPatch) -> None:
     check = Check(5, "failed", "at most 12 %", touches=("undetected_rate/r-pgd",))
-    monkeypatch.setattr(app_results, "health", lambda bundle: {"cnn_r": [check]})
+    monkeypatch.setattr("app.results.checks.checks", lambda bundle: {"cnn_r": [check]})
     captions = " ".join(c.value for c in open_page(PAGE, show="Figures", figure="2").caption)
     assert "MNIST, CNN+R: check 5 failed; Fashion-MNIST, CNN+R: check 5 failed" in captions
     captions = " ".join(c.value for c in open_page(PAGE, show="Figures", figure="4").caption)

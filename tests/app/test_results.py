@@ -4,8 +4,8 @@ from dataclasses import replace
 import pytest
 import torch
 
-from app import results
-from app.results import Attacked, attack_words
+from app.results import attacks as results
+from app.results.attacks import Attacked, attack_words
 from core import data
 from core.metrics import threshold_at
 from core.outcomes import Outcome

@@ -108,7 +108,11 @@ def pick_by_name(every: Universals, grid: Grid, picked: Sequence[int]) -> bool:
     test_parts = [ANY, *map(universal.part_name, range(count))]
     with st.container(horizontal=True, gap="small", vertical_alignment="bottom"):
         network = st.selectbox(
-            "Network", networks, format_func=lambda name: title_of(name), key="pick_network", width=170
+            "Network",
+            networks,
+            format_func=lambda name: ANY if name == ANY else title_of(name),
+            key="pick_network",
+            width=170,
         )
         part = st.selectbox(
             "Part",
