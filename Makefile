@@ -22,12 +22,13 @@ STAMP_RUN := $(VENV)/.requirements
 STAMP_TEST := $(VENV)/.requirements-dev
 STAMP_BENCH := $(VENV_BENCH)/.requirements
 
-.PHONY: help run install test tests ordinary bench check format versions clean
+.PHONY: help run install test tests quick ordinary bench check format versions clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make run       start the app at http://localhost:$(PORT); installs what it needs first"
 	@echo "make test      run all checks and tests; installs what they need first"
+	@echo "make quick     run the tests that take least, in less than 90 s on two idle cores"
 	@echo "make ordinary  run tests of training, attacks, pages and benchmarks as on a processor without matrix units"
 	@echo "make bench     time Capsight beside its peers, in an environment of its own; wants an idle machine"
 	@echo "make install   prepare .venv alone"
@@ -54,6 +55,11 @@ tests: $(STAMP_TEST)
 	echo "== Tests that want the machine for themselves"; \
 	$(BIN)/python -m pytest -m alone $(PYTEST) || second=$$?; \
 	case "$$first $$second" in "0 0" | "0 5" | "5 0") ;; *) exit 1 ;; esac  # 5: PYTEST left none of one kind
+
+quick: $(STAMP_TEST)
+	@echo "== Quick tests, side by side"
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 8 --dist worksteal \
+	  -m "not alone and not slow" $(PYTEST)
 
 ordinary: $(STAMP_TEST)
 	@echo "== Computing as on a processor without matrix units"

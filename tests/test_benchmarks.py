@@ -1,6 +1,7 @@
 """The benchmark in its short form: every line is there, and its numbers fit together."""
 
 import json
+import resource
 import subprocess
 import sys
 import time
@@ -21,8 +22,14 @@ ROOT = Path(__file__).parents[1]
 pytestmark = pytest.mark.alone
 
 
+def worked() -> float:
+    """Seconds of the processor that ended processes of this one have used, however busy the machine is."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
 def test_the_short_form_measures_every_kind_of_work():
-    began = time.monotonic()
+    before = worked()
     command = [sys.executable, "-m", "benchmarks", "--quick", "--json"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
@@ -42,7 +49,7 @@ def test_the_short_form_measures_every_kind_of_work():
     sure = {"all 9 targets": 1.5, "peak memory": 1.2}
     for work, least in sure.items():
         assert all(row["ratio"] > least for row in rows if work in row["work"])
-    assert time.monotonic() - began < 60
+    assert worked() - before < 120, "a minute of two cores"
 
 
 def test_a_race_counts_what_was_done_and_divides_by_the_peers_time():

