@@ -61,7 +61,7 @@ PaperOption = Annotated[
     str | None, typer.Option("--paper", metavar="PAPER", help="One paper's short name; without it, all.")
 ]
 DatasetArgument = Annotated[
-    str, typer.Argument(metavar="DATASET", help="digits, mnist, fashion_mnist, svhn or cifar10.")
+    str, typer.Argument(metavar="DATASET", help="Short name of a data set, such as digits.")
 ]
 
 

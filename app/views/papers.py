@@ -108,9 +108,9 @@ def show_verdicts(findings: list[Finding], kind: Literal["Table", "Fig."], numbe
         st.html(verdicts_html(about))
 
 
-def warner(bundles: Sequence[Bundle]) -> Warn:
+def warner(paper: Paper, bundles: Sequence[Bundle]) -> Warn:
     """Says which checks of attack health failed that touch a number of ours."""
-    by_dataset = {bundle.dataset: checks(bundle) or {} for bundle in bundles}
+    by_dataset = {bundle.dataset: checks(bundle, paper.results) or {} for bundle in bundles}
 
     def warn(row: Mapping[str, Any]) -> str:
         of_model = by_dataset.get(row["dataset"], {}).get(row["model"], [])
@@ -219,7 +219,7 @@ def main() -> None:
         st.stop()
     results = paper.over(Cached(bundle) for bundle in bundles)
     keys = tuple(bundle.names.get(paper.results, "") for bundle in bundles)
-    tested_claims, warn = tested(paper.name, keys, results), warner(bundles)
+    tested_claims, warn = tested(paper.name, keys, results), warner(paper, bundles)
     if part == CLAIMS:
         show_claims(paper, tested_claims, warn)
     elif part == TABLES:

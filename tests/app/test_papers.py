@@ -194,7 +194,7 @@ def test_claims_stand_below_the_table_or_figure_that_they_are_made_in(
 
 def test_a_figure_names_the_checks_that_failed(open_page: OpenPage, monkeypatch: pytest.MonkeyPatch) -> None:
     check = Check(5, "failed", "at most 12 %", touches=("undetected_rate/r-pgd",))
-    monkeypatch.setattr("app.results.checks.checks", lambda bundle: {"cnn_r": [check]})
+    monkeypatch.setattr("app.results.checks.checks", lambda bundle, results: {"cnn_r": [check]})
     captions = " ".join(c.value for c in open_page(PAGE, show="Figures", figure="2").caption)
     assert "MNIST, CNN+R: check 5 failed; Fashion-MNIST, CNN+R: check 5 failed" in captions
     captions = " ".join(c.value for c in open_page(PAGE, show="Figures", figure="4").caption)

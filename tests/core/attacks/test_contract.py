@@ -340,13 +340,23 @@ def test_the_detector_is_untouched_as_is_what_it_watches(kind, tiny, images, lab
     check()
 
 
-def test_facts_are_those_of_the_attacks():
-    needing = {
-        need: [n for n, kind in ATTACKS.items() if need in kind.needs] for need in ("detector", "starts")
-    }
-    assert needing == {"detector": ["r-fgsm", "r-bim", "r-pgd"], "starts": ["boundary"]}
-    assert [name for name, kind in ATTACKS.items() if kind.one_step] == ["fgsm", "r-fgsm"]
-    assert [name for name, kind in ATTACKS.items() if kind.unit == "answers"] == ["boundary"]
+@pytest.mark.parametrize(
+    ("name", "needs", "one_step", "unit"),
+    [
+        ("fgsm", {"gradients"}, True, "gradients"),
+        ("pgd", {"gradients"}, False, "gradients"),
+        ("r-fgsm", {"gradients", "detector"}, True, "gradients"),
+        ("r-bim", {"gradients", "detector"}, False, "gradients"),
+        ("r-pgd", {"gradients", "detector"}, False, "gradients"),
+        ("boundary", {"starts"}, False, "answers"),
+    ],
+)
+def test_facts_are_those_of_the_attacks(name, needs, one_step, unit):
+    kind = ATTACKS[name]
+    assert (kind.needs, kind.one_step, kind.unit) == (needs, one_step, unit)
+
+
+def test_every_attack_has_a_title_of_its_own():
     assert len({kind.title for kind in ATTACKS.values()}) == len(ATTACKS)
     assert (attack_title("r-pgd"), attack_title("fog")) == ("R-PGD", "fog")
 
