@@ -161,7 +161,8 @@ def test_the_step_that_the_readme_explains_is_named_in_full():
 def test_the_layers_of_core_are_told_as_they_are_held():
     contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
     (layers,) = (contract["layers"] for contract in contracts if contract.get("containers") == ["core"])
-    blocks = re.findall(r"```\n(.*?)```", (ROOT / "CONTRIBUTING.md").read_text("utf-8"), re.DOTALL)
+    text = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
+    blocks = re.findall(r"^```\w*\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
     told = [[line.partition("  ")[0] for line in block.splitlines()] for block in blocks]
     assert layers in told
 
