@@ -1,4 +1,4 @@
-"""The recipes of CONTRIBUTING.md, performed on toy parts: each adds what it says, and no other file changes."""
+"""The recipes of CONTRIBUTING.md, performed on toy parts: each adds what it says, no other file changes."""
 
 import importlib
 import inspect
