@@ -7,6 +7,7 @@ import streamlit as st
 from app.results.attacks import Attacked, attack_words
 from app.ui import health, notices, tiles
 from app.ui.charts import offer_csv, show_chart
+from app.ui.choices import usual_pair
 from app.ui.choose import choose, show_corrections
 from app.ui.page import Opened, open_page
 from app.ui.status import status_line
@@ -51,7 +52,7 @@ def choose_view() -> tuple[str, str]:
 def choose_pair(classes: tuple[str, ...]) -> tuple[int, int]:
     """Source and target, from the keyboard; a click on a box sets the same two."""
     numbers = range(len(classes))
-    usual_source, usual_target = USUAL.get(classes, (3, 8))
+    usual_source, usual_target = USUAL.get(classes, usual_pair(classes))
     source = choose(
         "selectbox",
         "Source",
