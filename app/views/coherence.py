@@ -24,7 +24,8 @@ from core.figures.coherence import (
     similarity_table,
 )
 from core.figures.judges import agreement_words, judges_chart
-from core.figures.matrix import matrix_chart, pair_table
+from core.figures.matrix import matrix_chart
+from core.figures.pairs import pair_table
 from core.figures.style import Record, in_words, p_text
 from core.metrics import Rate
 from core.models import title_of
