@@ -1,4 +1,5 @@
 import json
+from itertools import pairwise
 
 import torch
 
@@ -38,7 +39,7 @@ def test_classes_taken_for_each_other_are_neighbours() -> None:
     order = confusion_order(families(), J)
     assert sorted(order) == list(range(J))
     kinds = [number % 10 for number in order]
-    changes = sum(a != b for a, b in zip(kinds, kinds[1:], strict=False))
+    changes = sum(a != b for a, b in pairwise(kinds))
     assert changes == 9, "each of ten kinds is one block"
 
 
