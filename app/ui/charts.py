@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, cast
 
 import altair as alt
 import streamlit as st
@@ -39,7 +39,7 @@ def show_chart(
     if on_select is None:
         st.altair_chart(chart, key=key, alt=alt_text, width="stretch")
     else:
-        clicks = [param.name for param in chart.params if param.select["type"] == "point"]
+        clicks = [param.name for param in cast("list[Any]", chart.params) if param.select["type"] == "point"]
         st.altair_chart(
             chart, key=key, alt=alt_text, width="stretch", on_select=on_select, selection_mode=clicks
         )
