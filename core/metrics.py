@@ -129,12 +129,13 @@ def undetected_curve(
     return points
 
 
-def pair_counts(source: Tensor, target: Tensor, hits: Tensor, n_classes: int = 10) -> tuple[Tensor, Tensor]:
+def pair_counts(source: Tensor, target: Tensor, hits: Tensor, n_classes: int) -> tuple[Tensor, Tensor]:
     """Hits and trials for every source/target pair, each (J, J) int64, rows are sources.
 
     Args:
         source, target: Classes (N,).
         hits: Which attacks count, (N,) bool.
+        n_classes: J, the number of classes.
     """
     cell = source * n_classes + target
     size = n_classes * n_classes

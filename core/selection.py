@@ -27,15 +27,15 @@ class Rows:
         return Rows(self.index[rows], self.label[rows], None if self.target is None else self.target[rows])
 
 
-def select(labels: Tensor, choice: Mapping[str, Any], n_classes: int = 10) -> Rows:
+def select(labels: Tensor, choice: Mapping[str, Any], n_classes: int) -> Rows:
     """Take images of each class in test order.
 
     Args:
         labels: Labels of the test split, (N,).
         choice: `first` and `per_class`: which images of each class, None for all from the first on;
-            `targets`: "all" (nine rows an image), "random" (one, uniform over the other nine, keyed by `seed`
-            and the image's index) or "none".
-        n_classes: J.
+            `targets`: "all" (J - 1 rows an image), "random" (one, uniform over the other classes, keyed by
+            `seed` and the image's index) or "none".
+        n_classes: J, the number of classes.
     Returns: Rows sorted by label, then image, then target.
     Raises: ValueError: when a class has too few images, or `targets` is none of these.
     """

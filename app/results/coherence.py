@@ -92,10 +92,10 @@ def distances(bundle: Bundle, measure: str) -> Matrix:
     return records.Similarity.of(load_artifact(bundle, "similarity")).distances[measure].numpy()
 
 
-def outcomes(attack: Attacked) -> PairOutcomes:
+def outcomes(attack: Attacked, n_classes: int) -> PairOutcomes:
     """The success of a matrix's attacks, by image and target."""
     assert attack.target is not None
-    return pair_outcomes(attack.index, attack.label, attack.target, attack.worked)
+    return pair_outcomes(attack.index, attack.label, attack.target, attack.worked, n_classes)
 
 
 def correlation(bundle: Bundle, model: str, measure: str) -> Correlation:
@@ -138,10 +138,11 @@ def judges_opinions(
     threshold: float,  # noqa: ARG001
     _undetected: Judged,
     _attack: Attacked,
+    n_classes: int,
 ) -> tuple[list[Opinions], Agreement]:
     """Opinions and agreement of judges on undetected images, one at least; key and threshold decide them."""
     assert _attack.target is not None
     row = _undetected.row
     named = dict(zip(_undetected.titles, _undetected.prediction, strict=True))
     shares = opinions(named, _attack.label[row], _attack.target[row])
-    return shares, agreement(_undetected.prediction, _attack.index[row])
+    return shares, agreement(_undetected.prediction, _attack.index[row], n_classes)

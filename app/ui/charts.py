@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, cast
 
 import altair as alt
 import streamlit as st
@@ -33,13 +33,16 @@ def show_chart(
     Args:
         alt_text: What it shows, in a sentence.
         key: Where its selection is kept.
-        on_select: Called when something in it is chosen.
+        on_select: Called when something in it is clicked; that a chart is enlarged or moved calls nothing.
     """
     chart = chart.properties(padding={"bottom": 2})  # Streamlit would leave 20 pixels blank
     if on_select is None:
         st.altair_chart(chart, key=key, alt=alt_text, width="stretch")
     else:
-        st.altair_chart(chart, key=key, alt=alt_text, width="stretch", on_select=on_select)
+        clicks = [param.name for param in cast("list[Any]", chart.params) if param.select["type"] == "point"]
+        st.altair_chart(
+            chart, key=key, alt=alt_text, width="stretch", on_select=on_select, selection_mode=clicks
+        )
 
 
 def offer_csv(

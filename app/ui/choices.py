@@ -33,6 +33,8 @@ LIVE: dict[str, dict[str, Any]] = {
 }
 """Attacks on offer, and where those of their papers take too long the settings that can be watched."""
 ANY_CLASS = "Any"
+FEW = 20
+"""Classes up to which each is a button, and all are attacked at once."""
 
 
 def choose_model(bundle: Bundle) -> str:
@@ -104,21 +106,30 @@ def choose_seed() -> int:
     )
 
 
+def usual_pair(classes: tuple[str, ...]) -> tuple[int, int]:
+    """Source and target to begin with: 3 and 8, which look alike among digits, or the last two of fewer."""
+    return min(3, len(classes) - 2), min(8, len(classes) - 1)
+
+
 def every(classes: tuple[str, ...]) -> str:
     """The title of all targets at once."""
     return f"All {len(classes) - 1}"
 
 
 def choose_targets(classes: tuple[str, ...], label: int) -> tuple[int | None, ...]:
-    """The classes aimed at, attacked together; a single None is any other class."""
-    titles = [name for name in classes if name != classes[label]] + [ANY, every(classes)]
-    usual = classes[8] if label != 8 else classes[3]
+    """The classes aimed at, attacked together; a single None is any other class.
+
+    Of more than `FEW` classes one is picked from a list, and all of them at once are not on offer.
+    """
+    few = len(classes) <= FEW
+    others = [name for name in classes if name != classes[label]]
+    first, second = usual_pair(classes)
     target = choose(
-        "pills",
+        "pills" if few else "selectbox",
         f"Make the network see this **{classes[label]}** as",
         "target",
-        titles,
-        default=usual,
+        [*others, ANY, every(classes)] if few else [*others, ANY],
+        default=classes[first if label == second else second],
         follow=True,
         what="Target",
     )

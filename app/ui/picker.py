@@ -5,6 +5,7 @@ import random
 import streamlit as st
 import torch
 
+from app.ui.choices import usual_pair
 from app.ui.choose import choose, choose_number
 from app.ui.images import data_uri, png
 from core.data import Dataset
@@ -13,7 +14,7 @@ THUMBNAILS = 10
 EACH = "One of each"
 
 
-def default_image(dataset: Dataset, label: int = 3) -> int:
+def first_image(dataset: Dataset, label: int) -> int:
     """The first test image of a class."""
     return int(torch.nonzero(dataset.test.labels == label)[0])
 
@@ -32,7 +33,7 @@ def choose_image(dataset: Dataset) -> int:
             "image",
             0,
             count - 1,
-            default=default_image(dataset),
+            default=first_image(dataset, usual_pair(classes)[0]),
             what="Image",
             width=122,
             help=f"Number of the image among the {count:,} test images, which no model was trained on.",
@@ -78,10 +79,15 @@ def _candidates(dataset: Dataset, wanted: str) -> tuple[list[int], int]:
     labels, classes = dataset.test.labels, dataset.spec.classes
     if wanted != EACH:
         members: list[int] = torch.nonzero(labels == classes.index(wanted)).flatten().tolist()
-        return members, max(1, -(-len(members) // THUMBNAILS))
-    of_class = [torch.nonzero(labels == label).flatten().tolist() for label in range(len(classes))]
+        return members, _pages(members)
+    of_class = [torch.nonzero(labels == label).flatten().tolist() for label in range(dataset.spec.n_classes)]
     rows = min(len(members) for members in of_class)
-    return [members[row] for row in range(rows) for members in of_class], rows
+    of_each = [members[row] for row in range(rows) for members in of_class]
+    return of_each, _pages(of_each)
+
+
+def _pages(indices: list[int]) -> int:
+    return max(1, -(-len(indices) // THUMBNAILS))
 
 
 def _pick(index: int) -> None:

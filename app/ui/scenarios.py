@@ -5,12 +5,13 @@ from typing import Any
 
 import streamlit as st
 
-from app.ui.choices import every
-from app.ui.picker import default_image
+from app.ui.choices import FEW, every, usual_pair
+from app.ui.picker import first_image
 from core.data import Dataset
 
 # Fewer than the papers take: a scenario should be over while one still watches.
 STEPS = 100
+_LETTERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 
 
 @dataclass(frozen=True)
@@ -18,11 +19,10 @@ class Scenario:
     """Settings by name, for any data set.
 
     Attributes:
-        title: On the button.
+        title: On the button; {others} stands for how many classes there are besides the true one.
         about: What there is to see.
         promise: Words of the verdict on the shipped digits.
-        source: Class of the image: the first such test image is taken.
-        target: Class aimed at, by number; None for all of them.
+        all_targets: Whether every class is aimed at, or only the usual one.
         radius: Share of the data set's usual epsilon.
     """
 
@@ -30,8 +30,7 @@ class Scenario:
     about: str
     promise: str
     attack: str = "r-pgd"
-    source: int = 3
-    target: int | None = 8
+    all_targets: bool = False
     radius: float = 1.0
 
 
@@ -54,10 +53,10 @@ SCENARIOS = (
         radius=0.1,
     ),
     Scenario(
-        "All nine targets",
+        "All {others} targets",
         "One image, every other class as a target, in one batch.",
         "targets hit",
-        target=None,
+        all_targets=True,
     ),
 )
 
@@ -71,8 +70,10 @@ def show_scenarios(dataset: Dataset, model: str) -> None:
     with st.container(horizontal=True, gap="xsmall", vertical_alignment="center"):
         st.caption("Try:", width="content")
         for scenario in SCENARIOS:
+            if scenario.all_targets and dataset.spec.n_classes > FEW:
+                continue
             st.button(
-                scenario.title,
+                scenario.title.format(others=_counted(dataset.spec.n_classes - 1)),
                 help=scenario.about,
                 key=f"scenario-{scenario.title}",
                 on_click=apply,
@@ -83,11 +84,12 @@ def show_scenarios(dataset: Dataset, model: str) -> None:
 def apply(scenario: Scenario, dataset: Dataset, model: str) -> None:
     """Set the controls to a scenario."""
     spec = dataset.spec
+    source, target = usual_pair(spec.classes)
     settings: dict[str, Any] = {
         "model": model,
         "attack": scenario.attack,
-        "image": default_image(dataset, scenario.source),
-        "target": every(spec.classes) if scenario.target is None else spec.classes[scenario.target],
+        "image": first_image(dataset, source),
+        "target": every(spec.classes) if scenario.all_targets else spec.classes[target],
         "epsilon": scenario.radius * spec.epsilon,
         "step_size": spec.step_size,
         "steps": STEPS,
@@ -97,3 +99,8 @@ def apply(scenario: Scenario, dataset: Dataset, model: str) -> None:
     }
     for key, value in settings.items():
         st.session_state[key] = value
+
+
+def _counted(number: int) -> str:
+    """A number as it stands in a sentence: up to nine in letters."""
+    return _LETTERS[number] if number < len(_LETTERS) else str(number)

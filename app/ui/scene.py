@@ -55,8 +55,11 @@ class Scene:
         )
 
     def answers(self, run: Run, frame: Frame, row: int) -> list[Answer]:
-        """Scores before and after, class by class."""
-        return answer_table(self.scores(run.before.logits[0]), self.scores(frame.logits[row]), self.classes)
+        """Scores before and after of the classes that matter most, the true one and the one aimed at."""
+        target = run.request.targets[row]
+        named = {run.request.label} if target is None else {run.request.label, target}
+        before, after = self.scores(run.before.logits[0]), self.scores(frame.logits[row])
+        return answer_table(before, after, self.classes, always=named)
 
     def path(self, run: Run) -> list[PathPoint]:
         """Every kept point of the path of every target."""

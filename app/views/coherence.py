@@ -24,7 +24,8 @@ from core.figures.coherence import (
     similarity_table,
 )
 from core.figures.judges import agreement_words, judges_chart
-from core.figures.matrix import matrix_chart, pair_table
+from core.figures.matrix import matrix_chart
+from core.figures.pairs import pair_table
 from core.figures.style import Record, in_words, p_text
 from core.metrics import Rate
 from core.models import title_of
@@ -78,7 +79,8 @@ def show_matrix(page: Opened, attack: Attacked, chosen: tuple[int, int] | None) 
 
 def show_scatter(page: Opened, attack: Attacked, measure: str, chosen: tuple[int, int] | None) -> None:
     """Success against similarity. The points can be saved."""
-    outcomes, distances = coherence.outcomes(attack), coherence.distances(page.bundle, measure)
+    outcomes = coherence.outcomes(attack, page.spec.n_classes)
+    distances = coherence.distances(page.bundle, measure)
     points = similarity_table(outcomes, distances, page.spec.classes)
     rho = coherence.correlation(page.bundle, attack.model, measure)
     line = coherence.fit(attack.key, measure, outcomes, distances)
@@ -156,7 +158,9 @@ def show_judges(page: Opened) -> list[Record]:
             if not len(judged.row):
                 st.info(f"No attack on {attack.title} went undetected.", icon=":material/info:")
                 continue
-            opinions, agreed = coherence.judges_opinions(judged.key, threshold, judged, attack)
+            opinions, agreed = coherence.judges_opinions(
+                judged.key, threshold, judged, attack, page.spec.n_classes
+            )
             chart = judges_chart(opinions, attack.title, judged.titles, subtitle=agreement_words(agreed))
             most = opinions[-1].target
             words = (

@@ -7,12 +7,14 @@ import streamlit as st
 from app.results.attacks import Attacked, attack_words
 from app.ui import health, notices, tiles
 from app.ui.charts import offer_csv, show_chart
+from app.ui.choices import usual_pair
 from app.ui.choose import choose, show_corrections
 from app.ui.page import Opened, open_page
 from app.ui.status import status_line
 from core.data import SPECS
-from core.figures.matrix import Cell, matrix_chart, pair_table, spread
-from core.figures.style import in_words, percent
+from core.figures.matrix import MANY, matrix_chart
+from core.figures.pairs import Cell, confusion_order, pair_table, spread, worst_pairs
+from core.figures.style import in_words, interval, percent
 from core.metrics import rate
 
 INTRO = """
@@ -28,9 +30,11 @@ MEASURES = {
 # Pairs to begin with where it is not 3 and 8: a shirt and a T-shirt, a cat and a dog.
 USUAL = {SPECS["fashion_mnist"].classes: (6, 0), SPECS["cifar10"].classes: (3, 5)}
 STYLES = {"Boxes": "boxes", "Colours": "colour"}
+WORST = 10
 
 
-def choose_view() -> tuple[str, str]:
+def choose_view(many: bool) -> tuple[str, str]:
+    """Measure and style; the matrix of many classes has one style."""
     measure = choose(
         "segmented_control",
         "Measure",
@@ -38,6 +42,8 @@ def choose_view() -> tuple[str, str]:
         list(MEASURES),
         help="  \n".join(f"**{name}**: {words}" for name, words in MEASURES.items()),
     )
+    if many:
+        return measure, "colour"
     style = choose(
         "segmented_control",
         "Drawn as",
@@ -51,7 +57,7 @@ def choose_view() -> tuple[str, str]:
 def choose_pair(classes: tuple[str, ...]) -> tuple[int, int]:
     """Source and target, from the keyboard; a click on a box sets the same two."""
     numbers = range(len(classes))
-    usual_source, usual_target = USUAL.get(classes, (3, 8))
+    usual_source, usual_target = USUAL.get(classes, usual_pair(classes))
     source = choose(
         "selectbox",
         "Source",
@@ -85,9 +91,9 @@ def pick(key: str) -> None:
 
 
 def show_matrix(
-    page: Opened, attack: Attacked, measure: str, style: str, pair: tuple[int, int]
+    page: Opened, attack: Attacked, measure: str, style: str, pair: tuple[int, int], order: list[int] | None
 ) -> list[Cell]:
-    """One model's matrix with its summary. Returns its cells."""
+    """One model's matrix with its summary, many classes in that order. Returns its cells."""
     classes, threshold = page.spec.classes, page.threshold(attack.model)
     assert attack.target is not None
     undetected = attack.undetected(threshold)
@@ -101,6 +107,7 @@ def show_matrix(
         attack.title,
         measure,
         style="boxes" if style == "boxes" else "colour",
+        order=order,
         chosen=pair,
         height=(410 if wide else 380) + (45 if style == "colour" else 0),
     )
@@ -129,6 +136,21 @@ def show_matrix(
         f"about {100 * far.chance:.0f} points with {easiest.rate.n} images a pair.",
     )
     return cells
+
+
+def show_worst(cells: list[Cell], measure: str) -> None:
+    """The pairs with the highest rates, which nobody finds among thousands of cells by eye."""
+    st.dataframe(
+        [
+            {
+                "Source → target": f"{cell.source_name} → {cell.target_name}",
+                measure: f"{percent(cell.rate.value)} ({cell.rate.k} of {cell.rate.n})",
+                "95 % interval": interval(cell.rate),
+            }
+            for cell in worst_pairs(cells, WORST)
+        ],
+        hide_index=True,
+    )
 
 
 def show_pair(page: Opened, attacks: list[Attacked], pair: tuple[int, int]) -> None:
@@ -190,17 +212,27 @@ def show_pair(page: Opened, attacks: list[Attacked], pair: tuple[int, int]) -> N
 def main() -> None:
     st.html(tiles.STYLE)
     page = open_page("Source and target", INTRO, needs="matrix")
+    many = page.spec.n_classes > MANY
     with st.container(horizontal=True, gap="medium", vertical_alignment="bottom"):
-        measure, style = choose_view()
+        measure, style = choose_view(many)
         pair = choose_pair(page.spec.classes)
     show_corrections()
     attacks = [page.attacked(model) for model in page.models]
     records = []
+    order: list[int] | None = None
     for attack, column in zip(attacks, st.columns(len(attacks), gap="medium"), strict=True):
         with column:
-            cells = show_matrix(page, attack, measure, style, pair)
+            cells = show_matrix(page, attack, measure, style, pair, order)
+            if many:
+                order = order or confusion_order(cells, page.spec.n_classes)
+                show_worst(cells, measure)
         threshold = {"model": attack.title, "fpr": page.fpr, "threshold": page.threshold(attack.model)}
         records += [{"measure": measure, **threshold, **cell.record()} for cell in cells]
+    if many:
+        st.caption(
+            f"All maps have the order of classes that fits {attacks[0].title}. The wheel enlarges a map, "
+            "dragging moves it, two clicks show all of it again."
+        )
     page.offer_pictures()
     show_pair(page, attacks, pair)
     offer_csv(f"{measure}s (CSV)", lambda: records, f"{page.spec.name}-matrix", page.about)

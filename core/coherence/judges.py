@@ -126,12 +126,13 @@ def opinions(predictions: Mapping[str, Tensor], source: Tensor, target: Tensor) 
     return shares
 
 
-def agreement(predictions: Tensor, index: Tensor, n_classes: int = 10, *, seed: int = 0) -> Agreement:
+def agreement(predictions: Tensor, index: Tensor, n_classes: int, *, seed: int = 0) -> Agreement:
     """Fleiss' kappa and pairwise agreement of judges.
 
     Args:
         predictions: (K, N), two judges at least.
         index: The clean image that each adversarial was made of, (N,): what is resampled for the interval.
+        n_classes: J, the number of classes.
         seed: Of the resampling.
     Source: fleiss1971.
     """

@@ -1,9 +1,9 @@
 """Attacks on images towards every other class, and what would change had other images been attacked.
 
 All intervals of this package resample the *attacked images*. They are what was drawn: had the work been done
-again, it would have been with other images of the same ten classes. The cells of the matrix were not drawn,
+again, it would have been with other images of the same classes. The cells of the matrix were not drawn,
 so that a bootstrap over them would answer another question, how the figure varies over other classes; and
-it would take 90 cells as independent, though the nine of a row share their images.
+it would take all cells as independent, though those of a row share their images.
 
 A rate over a few images differs from the true one by chance. That makes the cells of a matrix seem more
 different than they are and hides what they follow, and resampling adds as much chance again. Therefore the
@@ -76,15 +76,14 @@ class Difference:
         return asdict(self)
 
 
-def pair_outcomes(
-    index: Tensor, label: Tensor, target: Tensor, hits: Tensor, n_classes: int = 10
-) -> PairOutcomes:
+def pair_outcomes(index: Tensor, label: Tensor, target: Tensor, hits: Tensor, n_classes: int) -> PairOutcomes:
     """Outcomes by image, from one row an attack.
 
     Args:
         index: Which image of the data set, (N,).
         label, target: Its class and the class aimed at, (N,).
         hits: Which attacks count: those that worked, or those that worked and were missed, (N,) bool.
+        n_classes: J, the number of classes.
     Raises: ValueError: unless every image has one attack towards each other class, and every class two
         images.
     """

@@ -21,12 +21,13 @@ MEASURES = {
 """Ways to measure how alike classes are, with their titles."""
 
 
-def class_distances(images: Tensor, labels: Tensor, n_classes: int = 10) -> dict[str, Matrix]:
+def class_distances(images: Tensor, labels: Tensor, n_classes: int) -> dict[str, Matrix]:
     """Distances between classes by all `MEASURES`; seconds for 10,000 images of MNIST.
 
     Args:
         images: Clean images, (N, C, H, W), uint8, or floats in [0, 1].
         labels: (N,); every class at least once.
+        n_classes: J, the number of classes.
     Raises: ValueError: when a class has no image.
     """
     points = pixels(images)
@@ -68,12 +69,13 @@ def discriminant_features(points: Points, labels: Tensor, variance: float = 0.95
     return embedding.fit(points, labels.numpy()).transform(points).astype(np.float32)
 
 
-def mean_distances(points: Points, labels: Tensor, n_classes: int = 10) -> Matrix:
+def mean_distances(points: Points, labels: Tensor, n_classes: int) -> Matrix:
     """Euclidean distances between the means of the classes.
 
     Args:
         points: (N, D): pixels, or an embedding that owes nothing to the attacked networks.
         labels: (N,); every class at least once.
+        n_classes: J, the number of classes.
     Returns: (J, J), symmetric, zeros on the diagonal; in units of the points.
     Raises: ValueError: when a class has no image.
     """
@@ -82,7 +84,7 @@ def mean_distances(points: Points, labels: Tensor, n_classes: int = 10) -> Matri
     return pairwise_distances(means)
 
 
-def neighbour_distances(points: Points, labels: Tensor, n_classes: int = 10) -> Matrix:
+def neighbour_distances(points: Points, labels: Tensor, n_classes: int) -> Matrix:
     """How far the images of one class are from the nearest image of another, on average.
 
     The distance that an image has to go, at least, to become a known image of that class. Not symmetric:
@@ -91,6 +93,7 @@ def neighbour_distances(points: Points, labels: Tensor, n_classes: int = 10) -> 
     Args:
         points: (N, D), from `pixels`.
         labels: (N,); every class at least once.
+        n_classes: J, the number of classes.
     Returns: (J, J), rows are the classes that images come from, zeros on the diagonal.
     Raises: ValueError: when a class has no image.
     """

@@ -141,7 +141,7 @@ def _batch(batch: Any, where: str, spec: DatasetSpec) -> tuple[NDArray[np.uint8]
     if not isinstance(labels, list) or len(labels) != count:
         got = len(labels) if isinstance(labels, list) else "none"
         raise _bad(where, f"one label for each of {count} images", f"{got}")
-    highest = len(spec.classes) - 1
+    highest = spec.n_classes - 1
     for at, label in enumerate(labels):
         if type(label) is not int or not 0 <= label <= highest:
             got = label if type(label) is int else type(label).__name__

@@ -100,7 +100,7 @@ class IdxSource:
             len(pixels),
             why=f"one for each image of {images_path.name}",
         )
-        highest = len(spec.classes) - 1
+        highest = spec.n_classes - 1
         if classes.max() > highest:
             at = int(classes.argmax())
             raise DataError(

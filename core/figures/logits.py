@@ -1,6 +1,6 @@
 """What the network answers before and after an attack, class by class."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import altair as alt
@@ -32,16 +32,19 @@ class Answer:
         return {"class": self.name, "before": self.before, "after": self.after, "delta": self.delta}
 
 
-def answer_table(before: Tensor, after: Tensor, classes: Sequence[str], top: int = 10) -> list[Answer]:
+def answer_table(
+    before: Tensor, after: Tensor, classes: Sequence[str], *, always: Collection[int] = (), top: int = 10
+) -> list[Answer]:
     """The classes that matter most, in class order.
 
     Args:
         before, after: A score for each class, (J,).
         classes: Their names.
-        top: How many classes to keep: those whose score is highest before or after.
+        always: Classes to keep whatever their score: the true one, and the one aimed at.
+        top: How many to keep besides: those whose score is highest before or after.
     """
-    best = before.maximum(after).argsort(descending=True)[:top].sort().values
-    return [Answer(classes[j], float(before[j]), float(after[j])) for j in map(int, best)]
+    best: list[int] = before.maximum(after).argsort(descending=True)[:top].tolist()
+    return [Answer(classes[j], float(before[j]), float(after[j])) for j in sorted({*best, *always})]
 
 
 def answer_bars(

@@ -1,93 +1,22 @@
-"""Rates for every pair of source and target class, as Hinton boxes or as colours (qin2020, Fig. 4)."""
+"""The matrix of rates for every pair of classes, as Hinton boxes or as colours (qin2020, Fig. 4)."""
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
-from itertools import product
 from typing import Any, Literal
 
 import altair as alt
-import numpy as np
-from torch import Tensor
 
-from core.figures.colours import GREY, MARK_COLOUR, SEQUENTIAL, colour_of
-from core.figures.style import Record, heading, inline, interval, numbers, percent
-from core.metrics import Rate, pair_counts
+from core.figures.colours import GREY, MARK_COLOUR, colour_of
+from core.figures.heat import heat_map, rate_fill
+from core.figures.pairs import Cell
+from core.figures.style import Record, heading, inline, interval, percent
 
 Style = Literal["boxes", "colour"]
 
 # The side of a 100 % box, in cells: a hair's breadth is left between neighbours.
 FULL = 0.94
-
-
-@dataclass(frozen=True)
-class Cell:
-    """The rate of one pair of classes."""
-
-    source: int
-    target: int
-    source_name: str
-    target_name: str
-    rate: Rate
-
-    def record(self) -> Record:
-        """As a row of a table."""
-        pair = {"source": self.source, "target": self.target}
-        return {
-            **pair,
-            "source_name": self.source_name,
-            "target_name": self.target_name,
-            **numbers(self.rate),
-        }
-
-
-@dataclass(frozen=True)
-class Spread:
-    """How far rates differ between cells.
-
-    Attributes:
-        observed: Standard deviation of the rates over all cells.
-        chance: What it would be on average if every cell had the overall rate and differed by chance alone.
-        lowest, highest: The extreme rates.
-        cells: Number of cells.
-    """
-
-    observed: float
-    chance: float
-    lowest: float
-    highest: float
-    cells: int
-
-
-def pair_table(source: Tensor, target: Tensor, hits: Tensor, classes: tuple[str, ...]) -> list[Cell]:
-    """One cell for every pair that was tried, by source, then target.
-
-    Args:
-        source, target: Class numbers (N,).
-        hits: Which attacks count, (N,) bool.
-        classes: Class names by number.
-    """
-    counts, trials = pair_counts(source, target, hits, len(classes))
-    return [
-        Cell(s, t, classes[s], classes[t], Rate(int(counts[s, t]), int(trials[s, t])))
-        for s, t in product(range(len(classes)), repeat=2)
-        if int(trials[s, t])
-    ]
-
-
-def spread(cells: Sequence[Cell]) -> Spread:
-    """How far the rates of the cells differ. With ten images a cell even equal cells seem to: see `chance`.
-
-    Raises: ValueError: when there are no cells.
-    """
-    if not cells:
-        raise ValueError("expected at least one cell, got none")
-    value = np.array([cell.rate.value for cell in cells])
-    trials = np.array([cell.rate.n for cell in cells])
-    overall = float((value * trials).sum() / trials.sum())
-    # Around their own mean, as `observed` is: hence one degree of freedom less.
-    expected = overall * (1 - overall) * float(np.mean(1 / trials)) * (1 - 1 / len(cells))
-    return Spread(float(value.std()), expected**0.5, float(value.min()), float(value.max()), len(cells))
+MANY = 25
+"""Classes up to which a cell of the matrix can be told by eye, and has its box and its words."""
 
 
 def matrix_chart(
@@ -97,6 +26,7 @@ def matrix_chart(
     measure: str,
     *,
     style: Style = "boxes",
+    order: Sequence[int] | None = None,
     chosen: tuple[int, int] | None = None,
     height: int = 380,
 ) -> alt.LayerChart:
@@ -104,26 +34,30 @@ def matrix_chart(
 
     Boxes have an *area* proportional to the rate; a full cell is 100 %. A click gives a point selection with
     the fields `source` and `target`. Its name depends on `chosen`: so a click on a cell that was clicked
-    before, and has since been left by other means, still counts as a new selection.
+    before, and has since been left by other means, still counts as a new selection. Of more than `MANY`
+    classes it is a `heat_map`, whatever the style.
 
     Args:
-        cells: From `pair_table`.
+        cells: From `pairs.pair_table`.
         classes: Class names by number.
         title: The model's title.
         measure: What the rate is, for the tooltip ("Success rate").
         style: Boxes or colours.
+        order: Of more than `MANY` classes, as `heat_map` has it; fewer are in the order of their numbers.
         chosen: Source and target to outline.
         height: Of the chart, in pixels.
     Source: qin2020, Fig. 4.
     """
+    name = "cell" if chosen is None else f"cell_{chosen[0]}_{chosen[1]}"
+    click = alt.selection_point(name=name, fields=["source", "target"], toggle=False)
+    if len(classes) > MANY:
+        return heat_map(cells, classes, title, measure, click, order=order, chosen=chosen, height=height)
     data = inline(_drawn(cell, measure) for cell in cells)
     places = _corners(classes, "cell_")
     layers: list[alt.Chart] = [_diagonal(len(classes)).encode(**places)]
     if style == "boxes":
         boxes = alt.Chart(data).mark_rect(color=colour_of(title), aria=False)
         layers.append(boxes.encode(**_corners(classes, "box_")))
-    name = "cell" if chosen is None else f"cell_{chosen[0]}_{chosen[1]}"
-    click = alt.selection_point(name=name, fields=["source", "target"], toggle=False)
     touched = alt.Chart(data).mark_rect(stroke=GREY, strokeOpacity=0.35, strokeWidth=0.5, cursor="pointer")
     tooltip = [
         alt.Tooltip("pair:N", title="Source → target"),
@@ -176,8 +110,7 @@ def _fill(style: Style) -> Any:
     """Nothing over boxes; else the rate's colour on a scale from 0 to 100 %."""
     if style == "boxes":
         return alt.FillValue("transparent")
-    legend = alt.Legend(orient="bottom", format=".0%", title=None, gradientLength=180, gradientThickness=8)
-    return alt.Fill("value:Q", scale=alt.Scale(scheme=SEQUENTIAL, domain=[0, 1]), legend=legend)
+    return rate_fill()
 
 
 def _corners(classes: Sequence[str], prefix: str) -> dict[str, Any]:

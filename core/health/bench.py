@@ -125,7 +125,7 @@ class Bench:
     step_size: float
     steps: int
     fgsm_step: float
-    n_classes: int = 10
+    n_classes: int
     beta: Mapping[str, float] = field(default_factory=lambda: {"targeted": 0.5, "untargeted": 0.5})
     detector: Detector | None = None
     threshold: float = float("inf")

@@ -144,7 +144,7 @@ def attacked(params: dict[str, Any], inputs: dict[str, Artifact], job: Job) -> O
     model = load_model(params, inputs["weights"])
     through = load_model(params, inputs["substitute"]) if "substitute" in inputs else None
     dataset = data.load(params["dataset"])
-    rows = select(dataset.test.labels, params["rows"])
+    rows = select(dataset.test.labels, params["rows"], dataset.spec.n_classes)
     beta = Sweep.of(inputs["sweep"]).best_beta if "sweep" in inputs else None
     attack = make_attack(params, beta)
     parts = attack_rows(attack, model, rows, dataset, job, seed=params["seed"], through=through)

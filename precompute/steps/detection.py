@@ -55,8 +55,9 @@ def corrupted(params: dict[str, Any], inputs: dict[str, Artifact], job: Job) -> 
     """Predictions and distances on corrupted test images, which are made anew wherever they are shown."""
     model = load_model(params, inputs["weights"])
     detector = ReconstructionDetector(model)
-    test = data.load(params["dataset"]).test
-    rows = select(test.labels, params["rows"])
+    dataset = data.load(params["dataset"])
+    test = dataset.test
+    rows = select(test.labels, params["rows"], dataset.spec.n_classes)
     threshold = Clean.of(inputs["clean"]).stored_threshold
     names: list[str] = params["corruptions"]
     found: list[dict[str, Tensor]] = []
@@ -90,7 +91,7 @@ def sweep(params: dict[str, Any], inputs: dict[str, Artifact], job: Job) -> Outc
     """Attack the same images at every beta; the best one has the highest undetected rate at a 5 % FPR."""
     model = load_model(params, inputs["weights"])
     dataset = data.load(params["dataset"])
-    rows = select(dataset.test.labels, params["rows"])
+    rows = select(dataset.test.labels, params["rows"], dataset.spec.n_classes)
     threshold = Clean.of(inputs["clean"]).stored_threshold
     betas: list[float] = params["betas"]
     found: list[dict[str, Tensor]] = []

@@ -18,7 +18,8 @@ def examine(params: dict[str, Any], inputs: dict[str, Artifact], job: Job) -> Ou
     """The fifteen checks on one model; every attack that they run is kept, so that a killed step goes on."""
     where, checks = device(), list[Check]()
     model, dataset = load_model(params, inputs["weights"]), data.load(params["dataset"])
-    rows, clean = select(dataset.test.labels, params["rows"]), CleanRecord.of(inputs["clean"])
+    rows = select(dataset.test.labels, params["rows"], dataset.spec.n_classes)
+    clean = CleanRecord.of(inputs["clean"])
     assert rows.target is not None
     beta = {mode: Sweep.of(inputs[mode]).best_beta for mode in ("targeted", "untargeted")}
     bench = Bench(
@@ -28,7 +29,7 @@ def examine(params: dict[str, Any], inputs: dict[str, Artifact], job: Job) -> Ou
         rows.target.to(where),
         rows.index,
         **params["fields"],
-        n_classes=len(dataset.spec.classes),
+        n_classes=dataset.spec.n_classes,
         beta=beta,
         detector=ReconstructionDetector(model),
         threshold=clean.stored_threshold,

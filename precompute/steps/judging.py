@@ -37,9 +37,10 @@ def judge(params: dict[str, Any], inputs: dict[str, Artifact], job: Job) -> Outc
     """Train a judge; measure its accuracy on test images, and on some of them under PGD."""
     outcome = weights(params, inputs, job)
     model = load_judge(params, outcome.tensors)
-    test = data.load(params["dataset"]).test
+    dataset = data.load(params["dataset"])
+    test = dataset.test
     right = predict(model, test.x().to(device())).cpu() == test.labels
-    rows = select(test.labels, params["rows"])
+    rows = select(test.labels, params["rows"], dataset.spec.n_classes)
     x, label = test.x(rows.index).to(device()), rows.label.to(device())
     attacked = PGD(**params["attack"])(model, x, label, index=rows.index, precision=torch.float32)
     facts = {
@@ -53,10 +54,12 @@ def judge(params: dict[str, Any], inputs: dict[str, Artifact], job: Job) -> Outc
 
 def similarity(params: dict[str, Any], inputs: dict[str, Artifact], job: Job) -> Outcome:
     """Distances between the classes of a data set, by every measure, on clean training images."""
-    training = data.load(params["dataset"]).train
-    per_class = min(int(training.labels.bincount().min()), params["per_class"])
-    rows = select(training.labels, {"first": 0, "per_class": per_class, "targets": "none", "seed": 0})
-    found = class_distances(training.images[rows.index], rows.label)
+    dataset = data.load(params["dataset"])
+    training, n_classes = dataset.train, dataset.spec.n_classes
+    per_class = min(int(training.labels.bincount(minlength=n_classes).min()), params["per_class"])
+    choice = {"first": 0, "per_class": per_class, "targets": "none", "seed": 0}
+    rows = select(training.labels, choice, n_classes)
+    found = class_distances(training.images[rows.index], rows.label, n_classes)
     tensors = {name: torch.from_numpy(distances) for name, distances in found.items()}
     return Outcome.of(Similarity(distances=tensors, facts={"per_class": per_class, "n": len(rows.index)}))
 
@@ -84,7 +87,7 @@ def judged(params: dict[str, Any], inputs: dict[str, Artifact], job: Job) -> Out
 
 def ask_neighbours(dataset: data.Dataset, x_adv: Tensor, choice: Mapping[str, Any]) -> tuple[Tensor, Rate]:
     """What the nearest training images say of attacked ones, (N,), and how right they are on clean ones."""
-    clean = select(dataset.test.labels, choice)
+    clean = select(dataset.test.labels, choice, dataset.spec.n_classes)
     known, labels = pixels(dataset.train.images), dataset.train.labels
     asked = torch.cat([x_adv, dataset.test.x(clean.index)])
     found = neighbour_labels(known, labels, pixels(asked))

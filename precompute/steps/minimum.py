@@ -24,8 +24,9 @@ SHARD = 50
 def adversarial(params: dict[str, Any], inputs: dict[str, Artifact], job: Job) -> Outcome:
     """Attack a selection of test images with an attack that minimises a norm."""
     model = load_network(params, inputs["weights"])
-    test, where = data.load(params["dataset"]).test, device()
-    rows = select(test.labels, params["rows"])
+    dataset, where = data.load(params["dataset"]), device()
+    test = dataset.test
+    rows = select(test.labels, params["rows"], dataset.spec.n_classes)
     attack = ATTACKS[params["attack"]](**params["fields"])
     starts = range(0, len(rows.index), SHARD)
     found: list[dict[str, Tensor]] = []

@@ -79,8 +79,9 @@ def universal_transfer(params: dict[str, Any], inputs: dict[str, Artifact], job:
     """What every universal perturbation of every model does to every model."""
     names: list[str] = params["models"]
     sources = [name for name in names if f"universal-{name}" in inputs]
-    test, where = data.load(params["dataset"]).test, device()
-    rows = select(test.labels, params["rows"])
+    dataset, where = data.load(params["dataset"]), device()
+    test = dataset.test
+    rows = select(test.labels, params["rows"], dataset.spec.n_classes)
     x, label = test.x(rows.index).to(where), rows.label
     found: dict[str, list[Tensor]] = {"right": [], "left": [], "by_image": [], "clean": []}
     for number, name in enumerate(names):

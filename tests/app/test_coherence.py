@@ -29,7 +29,7 @@ def judged(tmp_path: Path) -> Bundle:
     training = data.load("digits").train
     distances = {
         name: torch.from_numpy(matrix)
-        for name, matrix in class_distances(training.images, training.labels).items()
+        for name, matrix in class_distances(training.images, training.labels, 10).items()
     }
     store.publish("similarity-key", {"function": "similarity"}, tensors=distances)
     names = {**shipped.names, "similarity": "similarity-key"}

@@ -352,7 +352,20 @@ def test_scenarios_set_the_address_and_keep_their_promise(open_page: OpenPage, s
     run = run_of(app)
     assert run.ended
     assert scenario.promise in verdict_of(app)
-    assert run.request.label == scenario.source
+    assert run.request.label == 3
+
+
+def test_of_many_classes_one_is_aimed_at(open_page: OpenPage, monkeypatch) -> None:
+    everything = "scenario-All {others} targets"
+    app = open_page(PAGE, **FEW)
+    assert app.button(key=everything).label == "All nine targets"
+    monkeypatch.setattr("app.ui.choices.FEW", 9)
+    monkeypatch.setattr("app.ui.scenarios.FEW", 9)
+    app = open_page(PAGE, **FEW)
+    assert not app.exception
+    assert everything not in [button.key for button in app.button]
+    assert app.selectbox(key="target").value == "8"
+    assert "All 9" not in app.selectbox(key="target").options
 
 
 def test_without_a_bundle_the_page_names_the_command(open_page: OpenPage, no_bundles: None) -> None:

@@ -1,3 +1,4 @@
+import json
 import re
 
 from streamlit.testing.v1 import AppTest
@@ -93,3 +94,33 @@ def test_an_address_that_is_wrong_is_corrected_aloud(open_page: OpenPage) -> Non
     assert "Source “ten” is not among" in app.warning[0].value
     assert "Measure “Luck”" in app.warning[0].value
     assert app.subheader[0].value == "3 → 8"
+
+
+def test_many_classes_get_maps_in_one_order_and_the_worst_pairs(open_page: OpenPage, monkeypatch) -> None:
+    monkeypatch.setattr("core.figures.matrix.MANY", 9)
+    app = open_page(PAGE)
+    assert not app.exception
+    assert "style" not in [group.key for group in app.button_group], "a map has one style"
+    found = app.get("vega_lite_chart")
+    # A click tells the page something; that the map is moved or enlarged does not.
+    assert [list(chart.proto.selection_mode) for chart in found] == [["cell_3_8"]] * 3
+    specs = [json.loads(chart.proto.spec) for chart in found]
+    assert all("view" in [param["name"] for param in spec["params"]] for spec in specs)
+    placed = {spec["layer"][0]["transform"][0]["calculate"] for spec in specs}
+    assert len(placed) == 1
+    assert any("the order of classes that fits CapsNet" in caption.value for caption in app.caption)
+    tables = [table.value for table in app.dataframe]
+    assert [len(table) for table in tables] == [10] * 3
+    for table in tables:
+        rates = [int(words.split()[0]) for words in table["Success rate"]]
+        assert rates == sorted(rates, reverse=True)
+    app.button_group(key="measure").set_value("Undetected rate").run()
+    assert not app.exception
+    assert "Undetected rate" in app.dataframe[0].value
+
+
+def test_ten_classes_have_boxes_and_no_table(open_page: OpenPage) -> None:
+    app = open_page(PAGE)
+    assert not app.dataframe
+    assert not any("order of classes" in caption.value for caption in app.caption)
+    assert "style" in [group.key for group in app.button_group]

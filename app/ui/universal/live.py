@@ -58,7 +58,8 @@ def show_universal(bundle: Bundle, scene: Scene, dataset: Dataset, image: int) -
     st.html(pictures.verdict_box(verdict, f"At strength {strength:g}."))
     left, right = columns([3, 2], "universal", least=20)
     left.html(as_row(scene, frame, strength * delta, strength, label))
-    answers = answer_table(scene.scores(frame.logits[0]), scene.scores(frame.logits[1]), scene.classes)
+    before, after = (scene.scores(logits) for logits in frame.logits)
+    answers = answer_table(before, after, scene.classes, always={label})
     with right:
         chart = answer_bars(answers, scene.quantity, COLOURS[verdict.outcome], (0, 1.12))
         words = f"Bars: {scene.quantity} of each class, without and with the universal perturbation"

@@ -78,8 +78,8 @@ def layers_of(model: str) -> list[Layer]:
     def note(layer: nn.Module, _: tuple[Tensor, ...], out: Tensor) -> None:
         if layer is dense[0]:
             masked = "winning group alone" if network.conditional else "all groups"
-            found.append(Layer(masked, (1 if network.conditional else len(spec.classes), 16), 0))
-        shape = (len(spec.classes), 16) if layer is network.head else tuple(out.shape[1:])
+            found.append(Layer(masked, (1 if network.conditional else spec.n_classes, 16), 0))
+        shape = (spec.n_classes, 16) if layer is network.head else tuple(out.shape[1:])
         found.append(Layer(names[layer], shape, sum(p.numel() for p in layer.parameters())))
 
     for layer in names:

@@ -9,7 +9,8 @@ from core.data import SPECS
 from core.figures.colours import CLEAN_COLOUR, OUTCOME_COLOURS
 from core.figures.curves import BetaPoint, FprPoint, beta_chart, fpr_chart
 from core.figures.distances import CLASS_COLOURS, by_class, common_edges, distance_chart, histogram
-from core.figures.matrix import matrix_chart, pair_table
+from core.figures.matrix import matrix_chart
+from core.figures.pairs import pair_table
 from core.figures.style import Record, heading, in_words
 from core.metrics import Rate, rate
 from core.models import title_of

@@ -69,13 +69,14 @@ def figure_8(results: Results) -> Drawing:
 
 def _corrupted(results: Results, names: Sequence[str], each: int = 3) -> Part:
     """Test images under every corruption, each of another class; below them what every model rebuilds."""
-    test = _copy(results, "mnist").test
+    copy = _copy(results, "mnist")
+    test, n_classes = copy.test, copy.spec.n_classes
     networks = {model: _network(results, "mnist", model) for model in MODELS}
     rows: list[Row] = []
     records: list[Record] = []
     for turn in range(each):
         # Of every class in turn the first test image, then the second: chosen by rule, not for their looks.
-        index = [int((test.labels == number % 10).nonzero()[turn]) for number in range(len(names))]
+        index = [int((test.labels == number % n_classes).nonzero()[turn]) for number in range(len(names))]
         parts = [corrupt(test.images[[i]], name, [i]) for i, name in zip(index, names, strict=True)]
         images, label = torch.cat(parts), test.labels[index]
         rows.append([Picture(image) for image in images])
@@ -191,7 +192,7 @@ def _network(results: Results, dataset: str, model: str) -> tuple[Reconstructing
     weights = results.record(dataset, f"{model}/weights", Weights)
     threshold = results.record(dataset, f"{model}/clean", Clean).threshold(FPR)
     spec = SPECS[dataset]
-    network = build(model, spec.shape, len(spec.classes), weights.size)
+    network = build(model, spec.shape, spec.n_classes, weights.size)
     assert isinstance(network, ReconstructingNet)
     network.load_state_dict(unpack(weights.packed))
     return network.eval().requires_grad_(False), threshold

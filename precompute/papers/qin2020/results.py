@@ -8,6 +8,7 @@ import pandas as pd
 import torch
 
 from core.coherence import PairOutcomes, agreement, coherence_table, opinions, pair_outcomes
+from core.data import SPECS
 from core.health import Check, rows_of
 from core.metrics import Rate, pair_counts, rate
 from precompute.steps.job import Job, Outcome
@@ -34,6 +35,7 @@ def tables(params: dict[str, Any], inputs: dict[str, Artifact]) -> dict[str, pd.
     """
     made: dict[str, list[dict[str, Any]]] = {"rates": [], "matrix": [], "fpr": [], "beta": [], "health": []}
     models: dict[str, dict[str, Artifact]] = {}
+    n_classes = SPECS[params["dataset"]].n_classes
     for model in params["models"]:
         parts = models[model] = {
             name.removeprefix(f"{model}/"): a for name, a in inputs.items() if name.startswith(f"{model}/")
@@ -58,10 +60,10 @@ def tables(params: dict[str, Any], inputs: dict[str, Artifact]) -> dict[str, pd.
                 made["health"] += rows_of(checks, common)
             elif name == "corrupted":
                 made["rates"] += corrupted_of(common, Corrupted.of(artifact), theta)
-        made["matrix"] += matrix_of(common, Attacked.of(parts["matrix"]), theta)
+        made["matrix"] += matrix_of(common, Attacked.of(parts["matrix"]), theta, n_classes)
     if "similarity" in inputs:
         made["coherence"] = coherence_rows(models, Similarity.of(inputs["similarity"]))
-        made["judges"] = judge_rows(models)
+        made["judges"] = judge_rows(models, n_classes)
         for row in made["coherence"] + made["judges"]:
             row.update(dataset=params["dataset"], profile=params["profile"])
     return {name: pd.DataFrame(rows) for name, rows in made.items()}
@@ -110,12 +112,12 @@ def sweep_of(common: dict[str, Any], sweep: Sweep, theta: float) -> list[dict[st
     return rows
 
 
-def matrix_of(common: dict[str, Any], matrix: Attacked, theta: float) -> list[dict[str, Any]]:
+def matrix_of(common: dict[str, Any], matrix: Attacked, theta: float, n_classes: int) -> list[dict[str, Any]]:
     """Success and undetected counts of every source/target pair."""
     assert matrix.target is not None
     rows: list[dict[str, Any]] = []
     for metric, hits in (("success_rate", matrix.worked), ("undetected_rate", matrix.undetected(theta))):
-        k, n = pair_counts(matrix.label, matrix.target, hits)
+        k, n = pair_counts(matrix.label, matrix.target, hits, n_classes)
         for source, target in torch.nonzero(n).tolist():
             of_pair = Rate(int(k[source, target]), int(n[source, target]))
             about = {"source": source, "target": target, "metric": metric, "fpr": FPR}
@@ -132,16 +134,17 @@ def coherence_rows(
         parts: Artifacts of each model by their names in it.
         similarity: How far classes are apart.
     """
+    matrices = {name: tensor.numpy() for name, tensor in similarity.distances.items()}
+    n_classes = len(next(iter(matrices.values())))
     outcomes: dict[str, PairOutcomes] = {}
     for model, artifacts in parts.items():
         matrix = Attacked.of(artifacts["matrix"])
         assert matrix.target is not None
-        outcomes[model] = pair_outcomes(matrix.index, matrix.label, matrix.target, matrix.worked)
-    matrices = {name: tensor.numpy() for name, tensor in similarity.distances.items()}
+        outcomes[model] = pair_outcomes(matrix.index, matrix.label, matrix.target, matrix.worked, n_classes)
     return coherence_table(outcomes, matrices)
 
 
-def judge_rows(parts: Mapping[str, Mapping[str, Artifact]]) -> list[dict[str, Any]]:
+def judge_rows(parts: Mapping[str, Mapping[str, Artifact]], n_classes: int) -> list[dict[str, Any]]:
     """Rows of `judges`: what judges see in undetected images, how far they agree, how good they are.
 
     Verdicts have the metrics of `Opinions.records`; a model on which no attack went undetected has none.
@@ -161,7 +164,7 @@ def judge_rows(parts: Mapping[str, Mapping[str, Artifact]]) -> list[dict[str, An
             by_name = dict(zip(names, predictions, strict=True))
             for opinion in opinions(by_name, matrix.label[row], matrix.target[row]):
                 rows += [common | record for record in opinion.records()]
-            agreed = agreement(predictions, matrix.index[row])
+            agreed = agreement(predictions, matrix.index[row], n_classes)
             about = {"value": agreed.kappa, "low": agreed.low, "high": agreed.high, "n": agreed.n}
             rows.append({**common, "judge": None, "metric": "agreement", **about})
     for judge in Judged.of(next(iter(parts.values()))["judged"]).judges:

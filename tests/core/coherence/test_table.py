@@ -43,3 +43,18 @@ def test_models_on_different_images_are_refused(draw):
     outcomes = {"a": draw(np.full((10, 10), 0.5), 4, 0), "b": draw(np.full((10, 10), 0.5), 5, 0)}
     with pytest.raises(ValueError, match="expected two attacks on the same images"):
         coherence_table(outcomes, {})
+
+
+def test_twelve_classes_are_as_good_as_ten(draw, fewer):
+    generator, n_classes = np.random.default_rng(0), 12
+    labels = torch.arange(n_classes).repeat_interleave(10)
+    centre = generator.random((n_classes, 1, 4, 4))
+    images = centre[labels.numpy()] + generator.normal(0, 0.02, (len(labels), 1, 4, 4))
+    distances = class_distances(torch.from_numpy(images).float().clamp(0, 1), labels, n_classes)["means"]
+    assert distances.shape == (n_classes, n_classes)
+    outcomes = {"a": draw(0.95 - 0.9 * distances / distances.max(), 10, 0)}
+    (rho, *_) = (
+        row for row in coherence_table(outcomes, {"means": distances}) if row["metric"] == "rank_correlation"
+    )
+    assert rho["value"] > 0.8
+    assert rho["n"] == 10 * n_classes

@@ -29,6 +29,21 @@ def test_the_classes_that_matter_are_kept_in_their_order() -> None:
     }
 
 
+def test_the_true_class_and_the_target_are_kept_among_a_hundred() -> None:
+    before, after = torch.zeros(100), torch.zeros(100)
+    before[:10] = after[:10] = torch.linspace(0.9, 0.1, 10)
+    names = [f"object {number}" for number in range(100)]
+    answers = answer_table(before, after, names, always={3, 77})
+    assert [answer.name for answer in answers] == [*names[:10], "object 77"]
+    assert answers == answer_table(before, after, names, always={77})
+    assert [answer.name for answer in answer_table(before, after, names, always={3, 77}, top=2)] == [
+        "object 0",
+        "object 1",
+        "object 3",
+        "object 77",
+    ]
+
+
 def test_bars_come_in_pairs_and_only_real_changes_are_written() -> None:
     answers = answer_table(torch.tensor([0.5, 0.2, 0.1]), torch.tensor([0.1, 0.2, 0.9]), CLASSES[:3])
     spec = answer_bars(answers, "probability", "#D55E00", (0, 1)).to_dict()

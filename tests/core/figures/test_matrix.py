@@ -3,7 +3,8 @@ import pytest
 import torch
 
 from core.figures.colours import colour_of
-from core.figures.matrix import Cell, matrix_chart, pair_table, spread
+from core.figures.matrix import matrix_chart
+from core.figures.pairs import Cell, pair_table, spread
 from core.metrics import Rate
 
 CLASSES = ("cat", "dog", "ox")

@@ -27,7 +27,8 @@ def test_charts_side_by_side(results):
 
 
 def test_charts_with_selections_can_be_saved_together():
-    from core.figures.matrix import matrix_chart, pair_table
+    from core.figures.matrix import matrix_chart
+    from core.figures.pairs import pair_table
 
     source, target = torch.tensor([0, 1]), torch.tensor([1, 0])
     cells = pair_table(source, target, torch.tensor([True, False]), ("a", "b"))

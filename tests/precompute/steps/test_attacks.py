@@ -169,7 +169,7 @@ def test_attacks_without_a_bound_are_steps_too(attack, fields, targets, job, wei
 
 def test_attacks_resume_by_shard_after_a_stop(job, weights):
     model, digits = load_model(COMMON, weights), data.load("digits")
-    rows = select(digits.test.labels, ROWS)  # 60 rows: two shards
+    rows = select(digits.test.labels, ROWS, 10)  # 60 rows: two shards
     attack = ReconstructivePGD(**FIELDS)
     calls = []
 

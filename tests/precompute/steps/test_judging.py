@@ -73,7 +73,7 @@ def test_similarity_is_measured_on_equally_many_training_images_a_class(job):
     outcome = STEPS["similarity"].load()({"dataset": "digits", "per_class": 40}, {}, job)
     training = data.load("digits").train
     chosen = torch.cat([(training.labels == j).nonzero().flatten()[:40] for j in range(10)])
-    wanted = class_distances(training.images[chosen], training.labels[chosen])
+    wanted = class_distances(training.images[chosen], training.labels[chosen], 10)
     assert outcome.facts == {"per_class": 40, "n": 400}
     assert set(outcome.tensors) == set(MEASURES)
     for name, distances in wanted.items():

@@ -68,7 +68,7 @@ def test_records_name_every_tensor_that_ships_and_store_it_as_it_was(tmp_path, p
 @pytest.mark.parametrize("targets", ["none", "random", "all"])
 def test_untargeted_rows_have_no_target_here_and_minus_one_in_the_store(targets):
     labels = torch.arange(10).repeat(3)
-    rows = select(labels, {"first": 0, "per_class": 1, "targets": targets, "seed": 0})
+    rows = select(labels, {"first": 0, "per_class": 1, "targets": targets, "seed": 0}, 10)
     record = Targeted(**Targeted.rows(rows))
     stored = record.tensors()["target"]
     assert (stored == -1).all() if targets == "none" else torch.equal(stored, rows.target)

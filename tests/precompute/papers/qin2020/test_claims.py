@@ -95,6 +95,6 @@ def coherent_rows(generator):
     outcomes = {}
     for model, probability in (("capsnet", following), ("cnn_cr", elsewhere), ("cnn_r", elsewhere.T)):
         hits = generator.random(len(pairs)) < probability[source, target]
-        outcomes[model] = pair_outcomes(source * 20 + image, source, target, torch.from_numpy(hits))
+        outcomes[model] = pair_outcomes(source * 20 + image, source, target, torch.from_numpy(hits), 10)
     table = coherence_table(outcomes, dict.fromkeys(MEASURES, distances))
     return [{"dataset": "digits", **row} for row in table]
