@@ -138,7 +138,7 @@ def scored(params: dict[str, Any], inputs: dict[str, Artifact], job: Job) -> Out
         "draws": params["draws"] if detector.random else 1,
         "device": describe(device()),
     }
-    return Outcome.of(gathered(*clean, attacked, dataset.test.labels, facts))
+    return Outcome.of(gathered(clean[0], clean[1], attacked, dataset.test.labels, facts))
 
 
 def gathered(
