@@ -42,7 +42,10 @@ class Evadable(Protocol):
 class Examples(Protocol):
     """Images with their labels, as `core.data.Split` holds them."""
 
-    labels: Tensor
+    @property
+    def labels(self) -> Tensor:
+        """Classes, (N,)."""
+        ...
 
     def x(self, index: Tensor | None = None, /) -> Tensor:
         """Images (B, C, H, W), float32 in [0, 1]: those rows, or all."""

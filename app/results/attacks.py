@@ -46,11 +46,11 @@ class Attacked(records.Attacked):
         """One attacked image before the network and the detector."""
         target = None if self.target is None else int(self.target[row])
         prediction, label = int(self.prediction[row]), int(self.label[row])
-        return Verdict(prediction, label, target, float(self.distance[row]), threshold, classes)
+        return Verdict(prediction, label, target, float(self.score[row]), threshold, classes)
 
     def outcomes(self, threshold: float) -> list[Outcome]:
         """What became of every attack, as `Verdict.outcome` has it, (N,)."""
-        return outcomes(self.prediction, self.label, self.target, self.distance, threshold)
+        return outcomes(self.prediction, self.label, self.target, self.score, threshold)
 
 
 def epsilon_words(epsilon: float) -> str:

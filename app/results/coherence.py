@@ -46,7 +46,7 @@ class Judged(records.Judged):
 
     def undetected(self, attack: Attacked, threshold: float) -> "Judged":
         """Those of its images that the detector lets pass."""
-        kept = attack.distance[self.row] <= threshold
+        kept = attack.score[self.row] <= threshold
         return replace(self, row=self.row[kept], prediction=self.prediction[:, kept])
 
     def votes(self, attack: Attacked) -> Tensor:

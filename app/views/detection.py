@@ -84,15 +84,13 @@ def show_rates(page: Opened, attacks: list[Attacked]) -> None:
 def show_histograms(page: Opened, attacks: list[Attacked]) -> list[Record]:
     """Fig. 1b: clean and attacked distances, a chart a model on common axes. Returns the rows for a file."""
     clean = {attack.model: page.clean(attack.model) for attack in attacks}
-    edges = common_edges(
-        [d for attack in attacks for d in (clean[attack.model].test_distance, attack.distance)]
-    )
+    edges = common_edges([d for attack in attacks for d in (clean[attack.model].test_distance, attack.score)])
     bars: dict[str, list[Bar]] = {}
     for attack in attacks:
         groups = {
             CLEAN: clean[attack.model].test_distance,
-            WORKED: attack.distance[attack.worked],
-            FAILED: attack.distance[~attack.worked],
+            WORKED: attack.score[attack.worked],
+            FAILED: attack.score[~attack.worked],
         }
         # Of all attacks, so that what lies left of the line and worked is the undetected rate.
         bars[attack.model] = histogram(groups, edges, dict.fromkeys((WORKED, FAILED), len(attack.label)))
@@ -126,7 +124,7 @@ def show_curve(page: Opened, attacks: list[Attacked]) -> list[Record]:
         point
         for attack in attacks
         for point in fpr_table(
-            attack.title, page.clean(attack.model).validation_distance, attack.distance, attack.worked, fprs
+            attack.title, page.clean(attack.model).validation_distance, attack.score, attack.worked, fprs
         )
     ]
     upto = choose(

@@ -184,7 +184,7 @@ def records(page: Opened, items: list[Item]) -> list[Record]:
                 "source": classes[label],
                 "target": classes[target],
                 "prediction": classes[int(item.attack.prediction[item.row])],
-                "distance": float(item.attack.distance[item.row]),
+                "distance": float(item.attack.score[item.row]),
                 "threshold": thresholds[item.attack.model],
                 "fpr": page.fpr,
                 "outcome": item.outcome.value,

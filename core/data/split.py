@@ -88,6 +88,11 @@ class Dataset:
     digest: str
     copy: str
 
+    @property
+    def splits(self) -> dict[str, Split]:
+        """The three by name."""
+        return {"train": self.train, "validation": self.validation, "test": self.test}
+
 
 def hold_out(whole: Split, gap: int = 0) -> tuple[Split, Split]:
     """Part training images into those to train on and those to validate on: the last tenth of the file.

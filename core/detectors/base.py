@@ -143,9 +143,21 @@ class Detector(nn.Module, ABC):
                 drawn.append(torch.cat([self.measure(x[cut], draw[cut]) for cut in cuts]))
         return torch.stack(drawn).mean(0) if len(drawn) > 1 else drawn[0]
 
-    def parts(self, x: Tensor) -> dict[str, Tensor]:
-        """What the score of images (B, C, H, W) is made of, by a name for pages, (B,) each."""
-        return {self.title: self.score(x)}
+    def parts(
+        self,
+        x: Tensor,
+        *,
+        index: Tensor | None = None,
+        seed: int = 0,
+        draws: int = 1,
+        batch_size: int = 256,
+    ) -> dict[str, Tensor]:
+        """What the score of images (B, C, H, W) is made of, by a name for pages, (B,) each.
+
+        Arguments are those of `score`.
+        """
+        score = self.score(x, index=index, seed=seed, draws=draws, batch_size=batch_size)
+        return {self.title: score}
 
     def learn(self, **buffers: Tensor) -> None:
         """Keep what `fit` found, by the names of buffers that `learnt` announced."""

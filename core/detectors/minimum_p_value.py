@@ -66,10 +66,21 @@ class MinimumPValue(Detector):
         return torch.stack(list(self.surprises(scores).values())).amax(0)
 
     @torch.no_grad()
-    def parts(self, x: Tensor) -> dict[str, Tensor]:
-        """-log p under each detector, by its title, (B,) each."""
-        scores = {name: part.score(x) for name, part in self.members().items()}
+    def parts(
+        self,
+        x: Tensor,
+        *,
+        index: Tensor | None = None,
+        seed: int = 0,
+        draws: int = 1,
+        batch_size: int = 256,
+    ) -> dict[str, Tensor]:
+        """-log p under each detector, by its title, (B,) each. Arguments are those of `score`."""
         members = self.members()
+        scores = {
+            name: part.score(x, index=index, seed=seed, draws=draws, batch_size=batch_size)
+            for name, part in members.items()
+        }
         return {members[name].title: value for name, value in self.surprises(scores).items()}
 
 

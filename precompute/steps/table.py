@@ -25,5 +25,7 @@ STEPS = {
     "adversarial": StepFunction("precompute.steps.minimum:adversarial", 1, gpu=True),
     "minimum": StepFunction("precompute.steps.minimum:minimum", 1),
     "transfer": StepFunction("precompute.steps.minimum:transfer", 1, gpu=True),
+    "fitted": StepFunction("precompute.steps.detectors:fitted", 1, gpu=True),
+    "scored": StepFunction("precompute.steps.detectors:scored", 1, gpu=True),
     "embedding": StepFunction("precompute.steps.embedding:embed", 1),
 }

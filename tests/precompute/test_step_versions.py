@@ -84,7 +84,7 @@ def test_the_code_of_the_real_steps_is_found():
     steps = Code().steps()
     assert set(steps) == {
         *("weights", "clean", "attacked", "sweep", "corrupted", "reconstructions", "results"),
-        *("judge", "similarity", "judged", "health", "excerpt"),
+        *("judge", "similarity", "judged", "health", "excerpt", "fitted", "scored"),
         *("readings", "universal", "universal_transfer", "adversarial", "minimum", "transfer"),
         *("embedding", "michels2019", "walkthrough"),
     }

@@ -49,11 +49,11 @@ def _by_class(results: Results) -> Part:
 def _attacked(results: Results, model: str) -> Part:
     clean = results.record("mnist", f"{model}/clean", Clean)
     attack = results.record("mnist", f"{model}/attack/pgd-untargeted", Attacked)
-    groups: dict[str, Tensor] = {CLEAN: clean.test_distance, ATTACKED: attack.distance}
+    groups: dict[str, Tensor] = {CLEAN: clean.test_distance, ATTACKED: attack.score}
     bars = histogram(groups, common_edges(groups.values()))
     threshold = clean.threshold(FPR)
     chart = distance_chart(bars, GROUPS, title=f"(b) {title_of(model)}", threshold=threshold, height=240)
-    below = rate(attack.distance <= threshold)
+    below = rate(attack.score <= threshold)
     words = (
         f"Distances of clean and attacked MNIST images to what {title_of(model)} rebuilds: {in_words(below)} "
         f"of the attacked ones lie below the threshold {threshold:.2f}."

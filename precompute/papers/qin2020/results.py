@@ -156,7 +156,7 @@ def judge_rows(parts: Mapping[str, Mapping[str, Artifact]], n_classes: int) -> l
         judged, matrix = Judged.of(artifacts["judged"]), Attacked.of(artifacts["matrix"])
         assert matrix.target is not None
         theta = Clean.of(artifacts["clean"]).threshold(FPR)
-        missed = matrix.distance[judged.row] <= theta
+        missed = matrix.score[judged.row] <= theta
         row, predictions = judged.row[missed], judged.prediction[:, missed]
         common = {"model": model, "fpr": FPR}
         if len(row):

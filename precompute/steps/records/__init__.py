@@ -20,6 +20,7 @@ from precompute.steps.records.detection import (
     Walkthrough,
     Weights,
 )
+from precompute.steps.records.detectors import Fitted, Scored
 from precompute.steps.records.perturbations import (
     Embedded,
     Minimal,
@@ -35,12 +36,14 @@ __all__ = [
     "Clean",
     "Corrupted",
     "Embedded",
+    "Fitted",
     "Judged",
     "Kept",
     "Minimal",
     "Predicted",
     "Reconstructed",
     "Record",
+    "Scored",
     "Similarity",
     "Stored",
     "Sweep",

@@ -7,7 +7,7 @@ from typing import Any, Protocol, Self
 import torch
 from torch import Tensor
 
-from core.images import add_levels
+from core.images import add_levels, to_uint8
 from core.selection import Rows
 
 NO_TARGET = -1
@@ -62,11 +62,31 @@ class Record:
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Targeted(Record):
-    """Base: rows of test images, each with a class to reach or none.
+class Packed(Record):
+    """Base: the state of what was trained or fitted.
 
     Attributes:
-        index: Into the test images, (N,).
+        packed: As `core.models.packing` gives it, by name.
+    """
+
+    packed: Mapping[str, Tensor]
+
+    @classmethod
+    def of(cls, artifact: Stored, **more: Any) -> Self:
+        """Read an artifact."""
+        return cls(packed=artifact.tensors, facts=artifact.facts, **more)
+
+    def tensors(self) -> dict[str, Tensor]:
+        """As stored, by name."""
+        return dict(self.packed)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Targeted(Record):
+    """Base: rows of images, each with a class to reach or none.
+
+    Attributes:
+        index: Into the images of `split`, (N,).
         label: True classes, (N,).
         target: Classes aimed at, (N,); None where any other will do.
     """
@@ -86,6 +106,11 @@ class Targeted(Record):
         return torch.full_like(self.label, NO_TARGET) if untargeted else getattr(self, name)
 
     @property
+    def split(self) -> str:
+        """Of which images the rows are: "test", unless the facts say otherwise."""
+        return str(self.facts.get("split", "test"))
+
+    @property
     def mode(self) -> str:
         """ "targeted" or "untargeted"."""
         return "untargeted" if self.target is None else "targeted"
@@ -98,21 +123,24 @@ class Targeted(Record):
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Kept(Targeted):
-    """Base: perturbations of all rows, of some, or of none.
+    """Base: perturbations of all rows, of some, or of none; or all attacked images, as exactly as they are.
 
     Attributes:
         perturbation: In levels, (K, C, H, W) int8, int16 where that does not hold them; None where none was
             kept.
         kept: The rows that these are of, in order, (K,); None where they are of all rows.
+        x_adv: The attacked images of all rows, (N, C, H, W) float32; None where there are perturbations, as
+            pictures stay where they were built.
     """
 
     perturbation: Tensor | None = None
     kept: Tensor | None = None
+    x_adv: Tensor | None = None
 
     @property
     def kept_rows(self) -> Tensor:
-        """Rows whose perturbation is stored, (K,), in order."""
-        if self.perturbation is None:
+        """Rows whose perturbation or attacked image is stored, (K,), in order."""
+        if self.perturbation is None and self.x_adv is None:
             return torch.empty(0, dtype=torch.int64)
         return torch.arange(len(self.index)) if self.kept is None else self.kept
 
@@ -132,13 +160,15 @@ class Kept(Targeted):
         return self.perturbation[torch.searchsorted(kept, rows.contiguous())]
 
     def images(self, images: Tensor, rows: Tensor) -> Tensor:
-        """Attacked images of some rows, (B, C, H, W) uint8.
+        """Attacked images of some rows, rounded to 8 bits, (B, C, H, W) uint8.
 
         Args:
-            images: Of the test split, uint8.
+            images: Of the split that the rows are of, uint8.
             rows: (B,).
         Raises: ValueError: when the perturbation of a row is not stored.
         """
+        if self.x_adv is not None:
+            return to_uint8(self.x_adv[rows])
         return add_levels(images[self.index[rows]], self.perturbations(rows))
 
 

@@ -7,29 +7,15 @@ from typing import Any, Self
 from torch import Tensor
 
 from core.metrics import Rate, rate, succeeded, success_rate, threshold_at, undetected_rate
-from precompute.steps.records.base import Kept, Record, Stored, Targeted
+from precompute.steps.records.base import Kept, Packed, Record, Stored, Targeted
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Weights(Record):
+class Weights(Packed):
     """`{model}/weights`, `judges/{name}`: a trained model's state.
 
     The facts name the model and its size, its recipe, and how its training went.
-
-    Attributes:
-        packed: As `core.models.packing` gives it, by name.
     """
-
-    packed: Mapping[str, Tensor]
-
-    @classmethod
-    def of(cls, artifact: Stored, **more: Any) -> Self:
-        """Read an artifact."""
-        return cls(packed=artifact.tensors, facts=artifact.facts, **more)
-
-    def tensors(self) -> dict[str, Tensor]:
-        """As stored, by name."""
-        return dict(self.packed)
 
     @property
     def size(self) -> str:
@@ -80,15 +66,29 @@ class Attacked(Kept):
 
     Attributes:
         prediction, distance: Of the 8-bit attacked images, (N,). Attacks that minimise a norm end just past
-            the border, from where rounding takes many back: theirs are of the float32 images.
+            the border, from where rounding takes many back: theirs are of the float32 images. The distance is
+            what the model's own detector scores, that by reconstruction; None where it has no such detector.
         size: Of the perturbations of attacks that minimise a norm, in that norm, (N,); else None.
         queries: Answers that the boundary attack asked for, (N,); else None.
     """
 
     prediction: Tensor
-    distance: Tensor
+    distance: Tensor | None = None
     size: Tensor | None = None
     queries: Tensor | None = None
+
+    @property
+    def score(self) -> Tensor:
+        """What the detector gave, (N,): the distance.
+
+        Raises: ValueError: where no detector watched.
+        """
+        if self.distance is None:
+            raise ValueError(
+                "expected an attack before a detector, got one on a model that reconstructs nothing; fit a "
+                "detector and score the attack with it"
+            )
+        return self.distance
 
     @property
     def worked(self) -> Tensor:
@@ -97,7 +97,7 @@ class Attacked(Kept):
 
     def undetected(self, threshold: float) -> Tensor:
         """Which attacks worked and were missed, (N,) bool."""
-        return self.worked & (self.distance <= threshold)
+        return self.worked & (self.score <= threshold)
 
     def success_rate(self) -> Rate:
         """The share of attacks that worked."""
@@ -105,7 +105,7 @@ class Attacked(Kept):
 
     def undetected_rate(self, threshold: float) -> Rate:
         """The share of attacks that worked and were missed."""
-        return undetected_rate(self.prediction, self.distance, threshold, self.label, self.target)
+        return undetected_rate(self.prediction, self.score, threshold, self.label, self.target)
 
     @property
     def attack(self) -> str:

@@ -43,8 +43,7 @@ class Minimal(Kept):
         norm_l2, norm_linf: Of the change, in pixel units, (N,); 0 for failures.
         steps: Iterations, (N,).
         queries: Gradients computed; of the boundary attack, answers asked for, (N,).
-        x_adv: The attacked images, (N, C, H, W) float32, those of failures as they were; what holds them
-            stays where it was built. None where `perturbation` has some of them instead, one of each class.
+        x_adv: See `Kept`; images of failures are as they were.
     """
 
     success: Tensor
@@ -55,7 +54,6 @@ class Minimal(Kept):
     norm_linf: Tensor
     steps: Tensor
     queries: Tensor
-    x_adv: Tensor | None = None
 
     @property
     def moved(self) -> Tensor:
