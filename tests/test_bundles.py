@@ -19,6 +19,8 @@ from precompute.store import Store
 from precompute.store.files import Folder
 from precompute.store.workspace import Workspace
 
+pytestmark = pytest.mark.slow
+
 # Largest error rate on the test set, and how far models may be apart, per data set. Those of SVHN and
 # CIFAR-10 are of small networks on a part of the data.
 ERROR = {"digits": 0.03, "mnist": 0.01, "fashion_mnist": 0.11, "svhn": 0.25, "cifar10": 0.38}

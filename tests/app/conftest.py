@@ -13,6 +13,16 @@ from tests.app import michels2019
 
 MAIN = Path(__file__).parents[2] / "app" / "main.py"
 OpenPage = Callable[..., AppTest]
+SLOW = ("test_choices.py", "test_serve.py", "test_live.py")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Whatever opens a page takes seconds."""
+    for item in items:
+        if item.path.parent == Path(__file__).parent and (
+            "open_page" in getattr(item, "fixturenames", ()) or item.path.name in SLOW
+        ):
+            item.add_marker(pytest.mark.slow)
 
 
 @pytest.fixture(autouse=True)

@@ -5,6 +5,8 @@ from sklearn.metrics import silhouette_samples
 
 from core.embedding import Umap, directions, separation, silhouettes, tsne
 
+pytestmark = pytest.mark.slow
+
 
 def rng(seed: int = 0) -> np.random.Generator:
     return np.random.Generator(np.random.Philox(key=[seed, 0]))

@@ -12,6 +12,8 @@ from core.models import build
 from core.objectives import margin_loss, squared_error
 from core.training import Adversary, CheckpointError, Recipe, train, translate
 
+pytestmark = pytest.mark.slow
+
 RECIPE = Recipe(epochs=3, batch_size=32, warmup=5, shift=1, seed=1)
 
 

@@ -14,6 +14,8 @@ from precompute.__main__ import app
 from precompute.papers.health import COLUMNS
 from precompute.store import Store
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def cli(tmp_path, monkeypatch):

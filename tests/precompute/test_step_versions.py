@@ -4,6 +4,8 @@ from pathlib import Path
 import pytest
 from step_versions import RECORD, ROOT, Code, differences, record, recorded
 
+pytestmark = pytest.mark.slow
+
 STEPS = """
 from core import data
 from core.sums import add

@@ -10,6 +10,8 @@ from core.attacks import Boundary
 from core.attacks.boundary import DIRECT, ORTHOGONAL, adapted
 from core.geometry import norms
 
+pytestmark = pytest.mark.slow
+
 
 class Counting(nn.Module):
     """A network that counts the images it is shown, and that says nothing but the class."""

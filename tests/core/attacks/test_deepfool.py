@@ -12,6 +12,8 @@ from core.attacks import DeepFool
 from core.geometry import norms
 from core.models import build
 
+pytestmark = pytest.mark.slow
+
 PLAIN = DeepFool(steps=50, max_step=float("inf"), overshoot=0.02)
 SHORT = DeepFool(steps=400, max_step=0.02)
 NORMS = pytest.mark.parametrize("norm", ["l2", "linf"])

@@ -9,6 +9,8 @@ from core.attacks import CarliniWagner
 from core.attacks.minimum_norm import from_box, lead, to_box
 from core.geometry import norms
 
+pytestmark = pytest.mark.slow
+
 FAST = CarliniWagner(steps=60, searches=6, initial_c=0.01, learning_rate=0.02)
 
 

@@ -9,6 +9,8 @@ from core.geometry import norms
 from core.models import build
 from core.models.fast import frequency_conv
 
+pytestmark = pytest.mark.slow
+
 ALL = [pytest.param(kind, id=name) for name, kind in ATTACKS.items()]
 PRECISIONS = [torch.float32, torch.bfloat16]
 

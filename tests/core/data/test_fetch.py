@@ -17,6 +17,8 @@ from core.data.cifar10 import CIFAR10
 from core.data.svhn import SVHN
 from tests.core.data.conftest import published
 
+pytestmark = pytest.mark.slow
+
 
 class Mirror:
     """Serves `files`; a name in `cut` breaks off half way, one in `stall` waits there for `release`."""

@@ -11,6 +11,8 @@ from core.models.cnn import ConvNet
 from core.models.packing import pack, unpack
 from core.objectives import reconstruction_distance
 
+pytestmark = pytest.mark.slow
+
 RECONSTRUCTING = ("capsnet", "cnn_cr", "cnn_r")
 DEEPER = ("capsnet_deeper", "capsnet_all", "deepcaps")
 SHAPES = [(1, 28, 28), (3, 32, 32)]

@@ -9,6 +9,8 @@ from precompute.steps.job import Job, Stopped
 from precompute.steps.step import Step
 from precompute.store import Store
 
+pytestmark = pytest.mark.slow
+
 NAMES = ["a/count", "a/square", "b/count", "b/square", "total"]
 
 

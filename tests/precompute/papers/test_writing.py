@@ -9,6 +9,8 @@ from typer.testing import CliRunner
 from precompute.__main__ import app
 from precompute.store import Store
 
+pytestmark = pytest.mark.slow
+
 MODELS = ("capsnet", "cnn_cr", "cnn_r")
 
 

@@ -23,6 +23,8 @@ from precompute.store.files import Folder
 from precompute.store.workspace import Workspace
 from tests.precompute.stored import filled
 
+pytestmark = pytest.mark.slow
+
 COMMON = {"dataset": "digits", "model": "cnn_cr", "size": "compact"}
 ROWS = {"first": 0, "per_class": 6, "targets": "random", "seed": 0}
 FIELDS = {"epsilon": 0.3, "step_size": 0.1, "steps": 2}

@@ -21,6 +21,8 @@ from precompute.store import Artifact, Store
 from precompute.store.files import Folder
 from precompute.store.workspace import Workspace
 
+pytestmark = pytest.mark.slow
+
 COMMON = {"dataset": "digits", "model": "cnn_cr", "size": "compact"}
 PLAIN = {**COMMON, "model": "convnet"}
 PGD_FIELDS = {"epsilon": 0.3, "step_size": 0.1, "steps": 2}

@@ -25,6 +25,8 @@ from precompute.store.files import Folder
 from precompute.store.workspace import Workspace
 from tests.precompute.stored import filled
 
+pytestmark = pytest.mark.slow
+
 SHIPPED = Path(__file__).parents[3] / "assets" / "bundles"
 RATE = {"k": 9, "n": 10, "value": 0.9, "low": 0.6, "high": 0.98}
 CHOICE = {"first": 0, "per_class": 1, "targets": "none", "seed": 0}

@@ -14,6 +14,8 @@ from precompute.store.artifact import Shelf
 from precompute.store.files import Folder
 from precompute.store.garbage import find_garbage, remove_garbage
 
+pytestmark = pytest.mark.slow
+
 ORIGIN = {"dataset": "toy", "profile": "smoke", "name": "thing"}
 
 

@@ -12,6 +12,8 @@ import torch
 from core.models import build
 from core.models.fast import compiling
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[4]
 
 

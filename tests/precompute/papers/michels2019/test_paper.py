@@ -7,7 +7,7 @@ import torch
 from core import data
 from precompute.papers import PAPERS, NotDrawable, Results, findings, layout, report_rows, table_drawing
 from precompute.papers.michels2019.figures import around_grey, gain_of
-from precompute.steps.records import Embedded, Universal
+from precompute.steps.records import Embedded, Minimal, Universal
 from tests.precompute.papers.conftest import FakeBundle
 from tests.precompute.stored import filled
 
@@ -133,7 +133,7 @@ def test_figure_1_shows_the_same_image_under_every_attack(mnist):
             "perturbation": torch.full((2, 1, 28, 28), 10 * (number + 1), dtype=torch.int8),
         }
         mnist.artifacts[f"michels_capsnet/minimum/{attack}"] = SimpleNamespace(
-            tensors=tensors, tables={}, facts={}
+            tensors=filled(Minimal, tensors), tables={}, facts={}
         )
     drawing = FIGURES["1"].draw(Results([mnist]))
     assert {row["image"] for row in drawing.rows} == {8}, "the only one that all three moved"

@@ -26,6 +26,8 @@ from precompute.store.files import Folder
 from precompute.store.workspace import Workspace
 from tests.precompute.stored import filled
 
+pytestmark = pytest.mark.slow
+
 MODELS = ["michels_convnet", "cnn_cr"]
 SIZES = dict.fromkeys(MODELS, "compact")
 EVERY = {"dataset": "digits", "models": MODELS, "sizes": SIZES}
