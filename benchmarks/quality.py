@@ -28,7 +28,7 @@ FPR = 0.05
 
 def network(dataset: str, name: str = "capsnet") -> Any:
     """The shipped network of a data set."""
-    bundle = Store().bundle(dataset)
+    bundle = Store().bundle(dataset, "qin2020")
     if bundle is None:
         raise SystemExit(
             f"expected the bundle of {dataset}, found none; python -m precompute build {dataset}"

@@ -30,6 +30,8 @@ from tests.core.detectors import test_contract as detector_contract
 from tests.core.detectors.conftest import natural
 from tests.precompute import step_versions
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[1]
 DOCUMENT = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
 KINDS = (

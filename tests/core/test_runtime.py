@@ -11,6 +11,8 @@ from core import runtime
 from core.attacks import PGD
 from core.runtime import at_most, configure, in_parts, network_precision, worthwhile_threads
 
+pytestmark = pytest.mark.slow
+
 TWO = pytest.mark.skipif(torch.get_num_threads() < 2, reason="torch has one thread")
 
 

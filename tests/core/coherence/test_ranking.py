@@ -8,6 +8,8 @@ from sklearn.isotonic import IsotonicRegression
 from core.coherence import compare_correlations, correlation, monotone_fit
 from core.coherence.ranking import _mantel, _ranks
 
+pytestmark = pytest.mark.slow
+
 OFF = ~np.eye(10, dtype=bool)
 
 

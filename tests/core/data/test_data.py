@@ -14,6 +14,8 @@ import torch
 import core.data
 from core.data import DataError
 
+pytestmark = pytest.mark.slow
+
 
 def test_specs() -> None:
     assert list(core.data.SPECS) == ["digits", "mnist", "fashion_mnist", "svhn", "cifar10"]

@@ -8,6 +8,8 @@ from core.figures.colours import ACCESS_MARKERS
 from core.models import MODELS, SIZES, ReconstructingNet, build, spec, title_of
 from core.training import Recipe, losses
 
+pytestmark = pytest.mark.slow
+
 OTHER_DATA = {"grey": (1, 28, 28), "photographs": (3, 32, 32)}
 """Shapes that no data set of a paper stands behind: there, the sizes are those of every model."""
 SHAPES = {name: known.shape for name, known in SPECS.items()} | OTHER_DATA

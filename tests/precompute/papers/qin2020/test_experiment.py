@@ -12,6 +12,8 @@ from precompute.papers.qin2020.profiles import BLACK_BOX, profile_of
 from precompute.papers.zoo import DATASETS, MODELS, PROFILES
 from precompute.store.store import SHIPPED
 
+pytestmark = pytest.mark.slow
+
 COLOUR = ("svhn", "cifar10")
 
 
