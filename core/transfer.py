@@ -7,7 +7,6 @@ import torch
 from torch import Tensor
 
 from core.attacks import perturb, predict
-from core.figures.style import numbers
 from core.metrics import Rate, rate, succeeded
 from core.objectives import Classifier
 
@@ -37,9 +36,9 @@ def fooling(
     """
     for model, prediction in seen.items():
         fooled, right = succeeded(prediction, label, target), clean[model] == label
-        yield {"model": model, "of": "all", **numbers(rate(fooled))}
+        yield {"model": model, "of": "all", **rate(fooled).record()}
         if bool(right.any()):
-            yield {"model": model, "of": "right", **numbers(rate(fooled[right]))}
+            yield {"model": model, "of": "right", **rate(fooled[right]).record()}
 
 
 @torch.no_grad()

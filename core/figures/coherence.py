@@ -16,7 +16,6 @@ from core.figures.style import (
     interval,
     model_colour,
     model_shape,
-    numbers,
     p_text,
     percent,
 )
@@ -45,7 +44,7 @@ class PairPoint:
             "source_name": self.source_name,
             "target_name": self.target_name,
             "distance": self.distance,
-            **numbers(self.rate),
+            **self.rate.record(),
         }
 
 

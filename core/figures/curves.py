@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from core.figures.colours import MARK_COLOUR
-from core.figures.style import Record, heading, inline, interval, model_colour, model_shape, numbers, percent
+from core.figures.style import Record, heading, inline, interval, model_colour, model_shape, percent
 from core.metrics import Rate, rate, undetected_curve
 
 
@@ -25,7 +25,7 @@ class FprPoint:
 
     def record(self) -> Record:
         """As a row of a table."""
-        return {"model": self.model, "fpr": self.fpr, "threshold": self.threshold, **numbers(self.rate)}
+        return {"model": self.model, "fpr": self.fpr, "threshold": self.threshold, **self.rate.record()}
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class BetaPoint:
 
     def record(self) -> Record:
         """As a row of a table."""
-        return {"model": self.model, "metric": self.metric, "beta": self.beta, **numbers(self.rate)}
+        return {"model": self.model, "metric": self.metric, "beta": self.beta, **self.rate.record()}
 
 
 def fpr_table(

@@ -9,7 +9,7 @@ from scipy.cluster.hierarchy import leaves_list, linkage
 from scipy.spatial.distance import squareform
 from torch import Tensor
 
-from core.figures.style import Record, numbers
+from core.figures.style import Record
 from core.metrics import Rate, pair_counts
 
 
@@ -30,7 +30,7 @@ class Cell:
             **pair,
             "source_name": self.source_name,
             "target_name": self.target_name,
-            **numbers(self.rate),
+            **self.rate.record(),
         }
 
 

@@ -28,11 +28,6 @@ def in_words(rate: Rate, digits: int = 0) -> str:
     return f"{percent(rate.value, digits)} ({interval(rate, digits)}, n = {rate.n:,})"
 
 
-def numbers(rate: Rate) -> Record:
-    """A rate as columns of a table: k, n, value, low, high."""
-    return {"k": rate.k, "n": rate.n, "value": rate.value, "low": rate.low, "high": rate.high}
-
-
 def inline(records: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
     """Records as the data of a chart. Altair copies lists of them many times over, but never a data frame."""
     return pd.DataFrame([dict(record) for record in records])

@@ -7,7 +7,7 @@ from typing import Any
 import altair as alt
 
 from core.figures.colours import GREY, MARK_COLOUR, SEQUENTIAL
-from core.figures.style import Record, heading, inline, interval, numbers, percent
+from core.figures.style import Record, heading, inline, interval, percent
 from core.metrics import Rate
 
 WORDS = "split(datum.label, ' ')"
@@ -32,7 +32,7 @@ class Transfer:
 
     def record(self) -> Record:
         """As a row of a table."""
-        return {"source": self.source_title, "model": self.model_title, **numbers(self.rate)}
+        return {"source": self.source_title, "model": self.model_title, **self.rate.record()}
 
 
 def transfer_chart(

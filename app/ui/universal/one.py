@@ -22,7 +22,7 @@ from app.ui.universal import picks
 from app.ui.universal.thumbnails import show_thumbnails
 from core.attacks import perturb
 from core.figures.coherence import Estimate, estimate_chart
-from core.figures.style import in_words, numbers
+from core.figures.style import in_words
 from core.images import LEVELS
 from core.metrics import Rate, rate
 from core.models import title_of
@@ -57,7 +57,7 @@ def show_fooling(rates: Mapping[str, Rate | None], title: str, key: str, about: 
     )
     words = "; ".join(f"{e.model} {e.words}" for e in estimates)
     show_chart(chart, f"{title} with 95 % intervals. {words}.", key)
-    rows = [{**about, "read_by": title_of(name), **numbers(found)} for name, found in rates.items() if found]
+    rows = [{**about, "read_by": title_of(name), **found.record()} for name, found in rates.items() if found]
     offer_chart(chart, words, rows, f"{about['dataset']}-{key}")
 
 

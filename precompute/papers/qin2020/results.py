@@ -99,7 +99,7 @@ def curve_of(row: dict[str, Any], attacked: Attacked, clean: Clean) -> list[dict
 
 def sweep_of(common: dict[str, Any], sweep: Sweep, theta: float) -> list[dict[str, Any]]:
     """Success and undetected rate at every beta, and of the best beta for each image (beta is null)."""
-    row = {**common, "attack": sweep.facts["attack"], "mode": sweep.mode}
+    row = {**common, "attack": sweep.attack, "mode": sweep.mode}
     success = torch.stack([attacked.worked for attacked in sweep.attacks])
     undetected = success & (sweep.distance <= theta)
     rows: list[dict[str, Any]] = []

@@ -111,6 +111,11 @@ class Targeted(Record):
         return str(self.facts.get("split", "test"))
 
     @property
+    def attack(self) -> str:
+        """The attack's name."""
+        return str(self.facts["attack"])
+
+    @property
     def mode(self) -> str:
         """ "targeted" or "untargeted"."""
         return "untargeted" if self.target is None else "targeted"
@@ -119,6 +124,26 @@ class Targeted(Record):
     def rows(rows: Rows) -> dict[str, Any]:
         """The fields that say which images were attacked."""
         return {"index": rows.index, "label": rows.label, "target": rows.target}
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class OfModels(Record):
+    """Base: about several models, T of them, in an order that the facts name."""
+
+    @property
+    def models(self) -> list[str]:
+        """Names of the models, in order."""
+        return list(self.facts["models"])
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Between(OfModels):
+    """Base: what was made on S models, the sources, before all T."""
+
+    @property
+    def sources(self) -> list[str]:
+        """Names of the models that it was made on, in order."""
+        return list(self.facts["sources"])
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

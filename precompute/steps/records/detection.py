@@ -108,11 +108,6 @@ class Attacked(Kept):
         return undetected_rate(self.prediction, self.score, threshold, self.label, self.target)
 
     @property
-    def attack(self) -> str:
-        """The attack's name."""
-        return str(self.facts["attack"])
-
-    @property
     def beta(self) -> float | None:
         """Of attacks on the detector, what the attack on the class weighs; else None."""
         return self.facts.get("beta")

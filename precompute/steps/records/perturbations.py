@@ -7,11 +7,11 @@ from torch import Tensor
 
 from core.images import in_pixels
 from core.metrics import Rate
-from precompute.steps.records.base import Kept, Record, Targeted
+from precompute.steps.records.base import Between, Kept, OfModels, Record, Targeted
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Predicted(Record):
+class Predicted(OfModels):
     """`readings`: what every model sees in all test images.
 
     Attributes:
@@ -21,11 +21,6 @@ class Predicted(Record):
 
     prediction: Tensor
     label: Tensor
-
-    @property
-    def models(self) -> list[str]:
-        """Names of the models."""
-        return list(self.facts["models"])
 
     def right(self, model: str) -> Tensor:
         """Which images a model reads rightly, (n,) bool."""
@@ -64,14 +59,9 @@ class Minimal(Kept):
         """Lengths in "l2" or "linf", (N,)."""
         return self.norm_l2 if name == "l2" else self.norm_linf
 
-    @property
-    def attack(self) -> str:
-        """The attack's name."""
-        return str(self.facts["attack"])
-
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Transferred(Targeted):
+class Transferred(Between, Targeted):
     """`transfer/{attack}`: what every model sees in the images that an attack made on some of them.
 
     Attributes:
@@ -83,21 +73,6 @@ class Transferred(Targeted):
     prediction: Tensor
     clean: Tensor
     success: Tensor
-
-    @property
-    def attack(self) -> str:
-        """The attack's name."""
-        return str(self.facts["attack"])
-
-    @property
-    def models(self) -> list[str]:
-        """Names of those that read the images, in order."""
-        return list(self.facts["models"])
-
-    @property
-    def sources(self) -> list[str]:
-        """Names of those that the images were made on, in order."""
-        return list(self.facts["sources"])
 
     def seen(self, source: str) -> dict[str, Tensor]:
         """Classes that every model sees in a source's images, (N,) by model."""
@@ -141,7 +116,7 @@ class Universal(Record):
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class UniversalTransferred(Record):
+class UniversalTransferred(Between):
     """`transfer/universal`: what every universal perturbation does to every model, on n test images.
 
     Accuracy is right / n. Fooling is 1 - right / n over all images, or left over those read rightly before.
@@ -160,16 +135,6 @@ class UniversalTransferred(Record):
     clean: Tensor
     index: Tensor
     label: Tensor
-
-    @property
-    def models(self) -> list[str]:
-        """Names of those that read the images, in order."""
-        return list(self.facts["models"])
-
-    @property
-    def sources(self) -> list[str]:
-        """Names of those that perturbations were made on, in order."""
-        return list(self.facts["sources"])
 
     @property
     def known(self) -> Tensor:
@@ -195,7 +160,7 @@ def mean_count(counts: Tensor, n: int) -> Rate:
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Embedded(Record):
+class Embedded(OfModels):
     """`embedding...`: universal perturbations of several models in the plane, over a grid of settings.
 
     Attributes:
@@ -212,11 +177,6 @@ class Embedded(Record):
     model: Tensor
 
     SPACES: ClassVar[tuple[str, ...]] = ("tsne", "umap")
-
-    @property
-    def models(self) -> list[str]:
-        """Names of the models."""
-        return list(self.facts["models"])
 
     @property
     def seeds(self) -> list[int]:
