@@ -11,8 +11,8 @@ from torch import nn
 from core import data, models
 from core.data import SPECS, DataError, Dataset
 from core.models.fast.compiling import prepare_in_background
-from core.models.packing import unpack
 from core.runtime import configure, device
+from precompute.steps.loading import stored_network
 from precompute.steps.records import Weights
 from precompute.store import BEST_FIRST, Bundle, Store, default_url
 
@@ -114,15 +114,12 @@ def _bundles(location: str) -> list[Bundle]:
 @st.cache_resource(max_entries=12, show_spinner="Loading the network")
 def _model(location: str, dataset: str, name: str, key: str, where: str) -> nn.Module:
     weights = Weights.of(_store(location).load(key))
-    spec = SPECS[dataset]
-    network = models.build(name, spec.shape, spec.n_classes, weights.size)
     # Results are computed with exactly the weights that ship.
-    network.load_state_dict(unpack(weights.packed))
-    network.to(where).eval().requires_grad_(False)
+    network = stored_network(dataset, name, weights.size, weights.packed).to(where)
     # The first gradient of all prepares what torch computes with, better here than within an attack.
     if where == "cpu":
         prepare_in_background()
-    x = torch.zeros(1, *spec.shape, device=where, requires_grad=True)
+    x = torch.zeros(1, *SPECS[dataset].shape, device=where, requires_grad=True)
     torch.autograd.grad(network(x).sum(), x)
     return network
 

@@ -16,10 +16,9 @@ from core.attacks import PGD, GradientAttack, ReconstructivePGD, predict
 from core.detectors import ReconstructionDetector
 from core.metrics import Rate, succeeded, threshold_at, undetected_rate
 from core.metrics import rate as share
-from core.models import build
 from core.models.fast import frequency_conv
-from core.models.packing import unpack
 from core.runtime import device
+from precompute.steps.loading import load_network
 from precompute.store import Store
 
 BATCH = 64
@@ -33,10 +32,8 @@ def network(dataset: str, name: str = "capsnet") -> Any:
         raise SystemExit(
             f"expected the bundle of {dataset}, found none; python -m precompute build {dataset}"
         )
-    spec = data.spec(dataset)
-    model = build(name, spec.shape, spec.n_classes, bundle.facts["size"])
-    model.load_state_dict(unpack(bundle[f"{name}/weights"].tensors))
-    return model.eval().to(device()).to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+    params = {"dataset": dataset, "model": name, "size": bundle.facts["size"]}
+    return load_network(params, bundle[f"{name}/weights"])
 
 
 @contextmanager

@@ -6,8 +6,7 @@ import streamlit as st
 import torch
 from torch import Tensor
 
-from app.results import minimum
-from app.results import universals as universal
+from app.results import minimum, universals
 from app.results.attacks import attack_words
 from app.results.minimum import ATTACKS, NAMES, NORMS, UNIVERSAL, Minimal
 from app.ui import effects, notices, tiles
@@ -170,12 +169,12 @@ def attack_tile(page: Opened, made: Minimal, image: int) -> effects.EffectTile |
 
 def universal_tile(page: Opened, model: str, image: int) -> list[effects.EffectTile]:
     """The universal perturbation of median length, read by the network now; none without the image."""
-    every = universal.collect(page.bundle)
+    every = universals.collect(page.bundle)
     if page.dataset is None or model not in every.sources:
         return []
     row = every.median_row(model)
     test, classes = page.dataset.test, page.spec.classes
-    clean, seen = universal.read(page.bundle, model, test.x([image]), every.delta[row])
+    clean, seen = universals.read(page.bundle, model, test.x([image]), every.delta[row])
     label, rated = int(test.labels[image]), every.fooling(row, model)
     tile = effects.EffectTile(
         f"{NAMES[UNIVERSAL]}, of median length: {classes[label]} → any other",
@@ -247,7 +246,7 @@ def show_already(page: Opened, attacked: dict[tuple[str, str], Minimal], models:
 
 def main() -> None:
     st.html(tiles.STYLE)
-    needs = [f"{model}/minimum/{attack}" for model in universal.OWN for attack in ATTACKS]
+    needs = [f"{model}/minimum/{attack}" for model in universals.OWN for attack in ATTACKS]
     page = open_michels2019("Minimal perturbations", INTRO, needs=needs, what="minimal perturbations")
     models = minimum.attack_models(page.bundle)
     attacked = {(m, attack): minimum.minimal(page.bundle, m, attack) for attack in ATTACKS for m in models}

@@ -7,8 +7,7 @@ from typing import Any
 import streamlit as st
 import torch
 
-from app.results import minimum
-from app.results import universals as universal
+from app.results import minimum, universals
 from app.results.attacks import attack_words
 from app.results.minimum import NAMES, UNIVERSAL, Minimal, Transferred
 from app.ui import effects, notices, tiles
@@ -220,12 +219,12 @@ def universal_tiles(page: Opened, source: str, model: str, count: int) -> list[e
     """Test images with the source's universal perturbation of median length, read live."""
     if page.dataset is None:
         return []
-    every = universal.collect(page.bundle)
+    every = universals.collect(page.bundle)
     row = every.median_row(source)
     test, classes = page.dataset.test, page.spec.classes
     index = first_of_each(test.labels, count)
     x, delta = test.x(index), every.delta[row]
-    clean, seen = universal.read(page.bundle, model, x, delta)
+    clean, seen = universals.read(page.bundle, model, x, delta)
     shown: list[effects.EffectTile] = []
     for place, image in enumerate(index.tolist()):
         label, before, after = int(test.labels[image]), int(clean[place]), int(seen[place])

@@ -5,7 +5,7 @@ from streamlit.delta_generator import DeltaGenerator
 from torch import Tensor
 
 from app.embedder import Embedded
-from app.results import universals as universal
+from app.results import universals
 from app.results.universals import EVERY, NEEDS, PAPER, SPACES, Universals
 from app.ui import notices, tiles
 from app.ui.choose import choose, show_corrections
@@ -97,10 +97,10 @@ def show_embeddings(
 def main() -> None:
     st.html(tiles.STYLE)
     page = open_michels2019("Universal perturbations", INTRO, needs=NEEDS, what="universal perturbations")
-    every = universal.collect(page.bundle)
+    every = universals.collect(page.bundle)
     with st.container(horizontal=True, gap="medium", vertical_alignment="bottom"):
         scope, by, reader = choose_view(every)
-    grid = universal.grid(page.bundle, scope)
+    grid = universals.grid(page.bundle, scope)
     rows = every.rows_of(grid.models)
     setting = choose_setting(grid, len(rows))
     picked = picks.picked_rows(len(every))

@@ -76,6 +76,36 @@ def heat_map(
     return alt.LayerChart(layer=layers, title=heading(title, "middle", subtitle=ORDER), height=height)
 
 
+def class_axis(title: str, classes: Sequence[str], angle: int, **more: Any) -> alt.Axis:
+    """An axis on which every class has one unit, with its name in the middle of it.
+
+    Args:
+        title: Of the axis.
+        classes: Names in order.
+        angle: Of the names.
+        more: Further settings of the axis.
+    """
+    return alt.Axis(
+        title=title,
+        values=[i + 0.5 for i in range(len(classes))],
+        labelExpr=f"{json.dumps(list(classes))}[floor(datum.value)]",
+        labelAngle=angle,
+        labelLimit=90,
+        ticks=False,
+        domain=False,
+        grid=False,
+        **more,
+    )
+
+
+def class_scale(count: int, *, down: bool = False) -> alt.Scale:
+    """The scale of such an axis for that many classes: from left to right, or down."""
+    scale = alt.Scale(domain=[0, count], nice=False, zero=False)
+    if down:
+        scale.reverse = True
+    return scale
+
+
 def rate_fill() -> alt.Fill:
     """The colour of the field `value` on a scale from 0 to 100 %."""
     legend = alt.Legend(orient="bottom", format=".0%", title=None, gradientLength=180, gradientThickness=8)
@@ -106,22 +136,8 @@ def _placed(
     """
     count = len(order)
     places = json.dumps([order.index(number) for number in range(count)])
-
-    def axis(title: str, angle: int) -> Any:
-        return alt.Axis(
-            title=title,
-            values=[i + 0.5 for i in range(count)],
-            labelExpr=f"{json.dumps(list(names))}[floor(datum.value)]",
-            labelAngle=angle,
-            labelOverlap=True,
-            labelLimit=90,
-            ticks=False,
-            domain=False,
-            grid=False,
-        )
-
-    across = alt.Scale(domain=[0, count], nice=False, zero=False)
-    down = alt.Scale(domain=[0, count], nice=False, zero=False, reverse=True)
+    across = class_axis("true class (source)", names, -90, labelOverlap=True)
+    down = class_axis("class aimed at (target)", names, 0, labelOverlap=True)
     chart = alt.Chart(inline(records))
     if listed:
         chart = (
@@ -133,9 +149,9 @@ def _placed(
         chart.transform_calculate(x=f"{places}[datum.source]", y=f"{places}[datum.target]")
         .transform_calculate(x2="datum.x + 1", y2="datum.y + 1")
         .encode(
-            x=alt.X("x:Q", scale=across, axis=axis("true class (source)", -90)),
+            x=alt.X("x:Q", scale=class_scale(count), axis=across),
             x2=alt.X2("x2:Q"),
-            y=alt.Y("y:Q", scale=down, axis=axis("class aimed at (target)", 0)),
+            y=alt.Y("y:Q", scale=class_scale(count, down=True), axis=down),
             y2=alt.Y2("y2:Q"),
         )
     )

@@ -1,13 +1,12 @@
 """The matrix of rates for every pair of classes, as Hinton boxes or as colours (qin2020, Fig. 4)."""
 
-import json
 from collections.abc import Sequence
 from typing import Any, Literal
 
 import altair as alt
 
 from core.figures.colours import GREY, MARK_COLOUR, colour_of
-from core.figures.heat import heat_map, rate_fill
+from core.figures.heat import class_axis, class_scale, heat_map, rate_fill
 from core.figures.pairs import Cell
 from core.figures.style import Record, heading, inline, interval, percent
 
@@ -116,30 +115,15 @@ def _fill(style: Style) -> Any:
 def _corners(classes: Sequence[str], prefix: str) -> dict[str, Any]:
     """Encodings of a rectangle given by its corners, with class names on the axes."""
     count = len(classes)
-    names = f"{json.dumps(list(classes))}[floor(datum.value)]"
     # Numbers fit under their cells; names are slanted.
     angle = 0 if max(len(name) for name in classes) <= 2 else -45
-
-    def axis(title: str, angle: int) -> alt.Axis:
-        return alt.Axis(
-            title=title,
-            values=[i + 0.5 for i in range(count)],
-            labelExpr=names,
-            labelAngle=angle,
-            labelOverlap=False,
-            labelFlush=False,
-            labelLimit=90,
-            ticks=False,
-            domain=False,
-            grid=False,
-        )
-
-    across = alt.Scale(domain=[0, count], nice=False, zero=False)
-    down = alt.Scale(domain=[0, count], nice=False, zero=False, reverse=True)
+    every = {"labelOverlap": False, "labelFlush": False}
+    across = class_axis("true class (source)", classes, angle, **every)
+    down = class_axis("class aimed at (target)", classes, 0, **every)
     return {
-        "x": alt.X(f"{prefix}x:Q", scale=across, axis=axis("true class (source)", angle)),
+        "x": alt.X(f"{prefix}x:Q", scale=class_scale(count), axis=across),
         "x2": alt.X2(f"{prefix}x2:Q"),
-        "y": alt.Y(f"{prefix}y:Q", scale=down, axis=axis("class aimed at (target)", 0)),
+        "y": alt.Y(f"{prefix}y:Q", scale=class_scale(count, down=True), axis=down),
         "y2": alt.Y2(f"{prefix}y2:Q"),
     }
 

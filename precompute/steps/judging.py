@@ -11,11 +11,10 @@ from core.attacks import PGD, predict
 from core.coherence import class_distances, neighbour_labels, pixels
 from core.images import from_uint8
 from core.metrics import Rate, rate
-from core.models import build
-from core.models.packing import unpack
 from core.runtime import configure, describe, device
 from core.selection import select
 from precompute.steps.job import Job, Outcome
+from precompute.steps.loading import stored_network
 from precompute.steps.records import Attacked, Judged, Similarity, Weights
 from precompute.steps.training import weights
 from precompute.store import Artifact
@@ -27,10 +26,7 @@ NEIGHBOURS = "neighbours"
 def load_judge(params: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> nn.Module:
     """A judge with the weights that a step stored, on the device."""
     configure()
-    spec = data.spec(params["dataset"])
-    model = build(params["model"], spec.shape, spec.n_classes, params["size"])
-    model.load_state_dict(unpack(tensors))
-    return model.to(device()).eval().requires_grad_(False)
+    return stored_network(params["dataset"], params["model"], params["size"], tensors).to(device())
 
 
 def judge(params: dict[str, Any], inputs: dict[str, Artifact], job: Job) -> Outcome:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from core import data
 from core.models import ReconstructingNet, build
@@ -12,6 +12,19 @@ from core.models.packing import unpack
 from core.runtime import configure, device
 from precompute.steps.records import Weights
 from precompute.store import Artifact
+
+
+def stored_network(dataset: str, model: str, size: str, packed: Mapping[str, Tensor]) -> nn.Module:
+    """A network with stored weights, in evaluation mode and frozen, on the CPU.
+
+    Args:
+        dataset, model, size: Their names.
+        packed: Its weights, as `core.models.packing.pack` gives them.
+    """
+    spec = data.spec(dataset)
+    network = build(model, spec.shape, spec.n_classes, size)
+    network.load_state_dict(unpack(packed))
+    return network.eval().requires_grad_(False)
 
 
 def load_network(params: Mapping[str, Any], weights: Artifact) -> nn.Module:
@@ -22,11 +35,10 @@ def load_network(params: Mapping[str, Any], weights: Artifact) -> nn.Module:
         weights: What the step of that name made.
     """
     configure()
-    spec = data.spec(params["dataset"])
-    model = build(params["model"], spec.shape, spec.n_classes, params["size"])
-    model.load_state_dict(unpack(Weights.of(weights).packed))
-    model.to(device=device(), memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue] - torch's own
-    return model.eval().requires_grad_(False)
+    packed = Weights.of(weights).packed
+    network = stored_network(params["dataset"], params["model"], params["size"], packed)
+    network.to(device=device(), memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue] - torch's own
+    return network
 
 
 def load_model(params: Mapping[str, Any], weights: Artifact) -> ReconstructingNet:

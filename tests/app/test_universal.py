@@ -9,7 +9,7 @@ import torch
 from streamlit.testing.v1 import AppTest
 
 from app.embedder import EmbeddingFailed, embed
-from app.results import universals as universal
+from app.results import universals
 from core.figures.style import in_words
 from core.metrics import Rate
 from precompute.store import Bundle
@@ -31,7 +31,7 @@ def words(app: AppTest) -> list[str]:
 
 
 def test_a_collection_has_all_models_one_after_the_other(bundle: Bundle) -> None:
-    every = universal.collect(bundle)
+    every = universals.collect(bundle)
     assert len(every) == 2 * COUNT
     assert every.name(COUNT + PER_PART + 1) == "Michels CapsNet, part 2, number 2"
     assert every.rows_of(MODELS[1:]).tolist() == list(range(COUNT, 2 * COUNT))
@@ -44,7 +44,7 @@ def test_a_collection_has_all_models_one_after_the_other(bundle: Bundle) -> None
 
 
 def test_neighbours_are_those_of_the_same_part_and_all_alike_are_aligned(bundle: Bundle) -> None:
-    every = universal.collect(bundle)
+    every = universals.collect(bundle)
     near = every.neighbours(0, torch.arange(2 * COUNT), 2)
     assert {row for row, _ in near} == {1, 2}
     assert near[0][1] == pytest.approx(float(every.points[0] @ every.points[near[0][0]]))
@@ -54,12 +54,12 @@ def test_neighbours_are_those_of_the_same_part_and_all_alike_are_aligned(bundle:
 
 def test_what_is_picked_out_fits_an_address() -> None:
     rows = [0, 7, 8, 499]
-    text = universal.packed(rows, 500)
+    text = universals.packed(rows, 500)
     assert len(text) <= 84
-    assert universal.unpacked(text, 500) == rows
-    assert universal.packed([], 500) == ""
-    for wrong in ("%%", "AA", universal.packed([9], 16), universal.packed([11], 12)):
-        assert universal.unpacked(wrong, 9) is None
+    assert universals.unpacked(text, 500) == rows
+    assert universals.packed([], 500) == ""
+    for wrong in ("%%", "AA", universals.packed([9], 16), universals.packed([11], 12)):
+        assert universals.unpacked(wrong, 9) is None
 
 
 def test_planes_groups_and_effects_are_shown(open_page: OpenPage, bundle: Bundle) -> None:
@@ -82,7 +82,7 @@ def test_planes_groups_and_effects_are_shown(open_page: OpenPage, bundle: Bundle
 
 
 def test_the_address_holds_the_whole_view(open_page: OpenPage, bundle: Bundle) -> None:
-    picked = universal.packed([0, 1, COUNT], 2 * COUNT)
+    picked = universals.packed([0, 1, COUNT], 2 * COUNT)
     query = {"tint": "Part", "perplexity": "2", "draw_seed": "1", "picked": picked, "isolate": "true"}
     query |= {"one": "Michels CapsNet, part 2, number 3", "eye": "Michels CapsNet", "strength": "0.0"}
     app = open_page(PAGE, **query)
@@ -108,7 +108,7 @@ def test_points_are_coloured_by_length_from_the_shortest_to_the_longest(
     open_page: OpenPage, bundle: Bundle
 ) -> None:
     drawn = planes(open_page(PAGE, tint="Length"))
-    lengths = universal.collect(bundle).norm_l2
+    lengths = universals.collect(bundle).norm_l2
     ramp, points = drawn["ramp"], drawn["points"]
     assert (ramp["low"], ramp["high"]) == (f"{lengths.min():.2f}", f"{lengths.max():.2f}")
     shortest, longest = points[int(lengths.argmin())], points[int(lengths.argmax())]

@@ -7,7 +7,7 @@ import streamlit as st
 import torch
 from torch import Tensor
 
-from app.results import universals as universal
+from app.results import universals
 from app.results.universals import SPACES, Grid, Universals
 from app.ui import pictures
 from app.ui.charts import show_chart
@@ -40,7 +40,7 @@ def separation_rows(
     wanted = {"pixels": (None, None)} | {space: (setting.of(space), setting.seed) for space in SPACES}
     stored = [
         row
-        for row in universal.separations(bundle, grid)
+        for row in universals.separations(bundle, grid)
         if row["space"] not in computed and (row["setting"], row["seed"]) == wanted[row["space"]]
     ]
     rows = stored + [{**row, "space": space} for space, made in computed.items() for row in made]
@@ -105,7 +105,7 @@ def pick_by_name(every: Universals, grid: Grid, picked: Sequence[int]) -> bool:
     Returns: Whether only those that are picked out are to be shown.
     """
     networks, count = [ANY, *grid.models], int(every.part.max()) + 1
-    test_parts = [ANY, *map(universal.part_name, range(count))]
+    test_parts = [ANY, *map(universals.part_name, range(count))]
     with st.container(horizontal=True, gap="small", vertical_alignment="bottom"):
         network = st.selectbox(
             "Network",

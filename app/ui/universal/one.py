@@ -7,7 +7,7 @@ from typing import Any
 import streamlit as st
 from torch import Tensor
 
-from app.results import universals as universal
+from app.results import universals
 from app.results.universals import Universals
 from app.ui import effects, pictures
 from app.ui.charts import show_chart
@@ -147,7 +147,7 @@ def show_effect(page: Opened, every: Universals, row: int) -> None:
     delta = every.delta[row] * strength
     x, label = test.x(index), test.labels[index]
     began = time.perf_counter()
-    clean, seen = universal.read(page.bundle, reader, x, delta)
+    clean, seen = universals.read(page.bundle, reader, x, delta)
     seconds = time.perf_counter() - began
     before, after = rate(clean == label), rate(seen == label)
     st.markdown(

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from app.results import universals as universal
+from app.results import universals
 
 ONE, PICKED = "one", "picked"
 """Their names in the address."""
@@ -13,7 +13,7 @@ ONE, PICKED = "one", "picked"
 def picked_rows(count: int) -> list[int]:
     """What is picked out, from the address; none where nothing is."""
     text = st.query_params.get(PICKED, "")
-    rows = universal.unpacked(text, count) if text else []
+    rows = universals.unpacked(text, count) if text else []
     if rows is None:
         st.query_params.pop(PICKED)
         st.warning(
@@ -25,7 +25,7 @@ def picked_rows(count: int) -> list[int]:
 
 def pick_out(rows: Sequence[int], count: int) -> None:
     """Pick some out; none ends it."""
-    text = universal.packed(list(rows), count)
+    text = universals.packed(list(rows), count)
     if text:
         st.query_params[PICKED] = text
     else:

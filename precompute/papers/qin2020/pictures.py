@@ -12,12 +12,12 @@ from core.data.corruptions import CORRUPTIONS, corrupt
 from core.figures.pictures import Picture, frames, grid_words, picture_grid
 from core.figures.style import Record
 from core.images import from_uint8
-from core.models import ReconstructingNet, build, title_of
-from core.models.packing import unpack
+from core.models import ReconstructingNet, title_of
 from core.objectives import l2_distance
 from precompute.papers.drawing import Drawing, NotDrawable, Panel, gather
 from precompute.papers.qin2020.claims import MODELS
 from precompute.papers.stored import Results
+from precompute.steps.loading import stored_network
 from precompute.steps.records import Attacked, Clean, Weights
 
 FPR = 0.05
@@ -191,11 +191,9 @@ def _network(results: Results, dataset: str, model: str) -> tuple[Reconstructing
     """A model with the stored weights, on the CPU, and its threshold."""
     weights = results.record(dataset, f"{model}/weights", Weights)
     threshold = results.record(dataset, f"{model}/clean", Clean).threshold(FPR)
-    spec = SPECS[dataset]
-    network = build(model, spec.shape, spec.n_classes, weights.size)
+    network = stored_network(dataset, model, weights.size, weights.packed)
     assert isinstance(network, ReconstructingNet)
-    network.load_state_dict(unpack(weights.packed))
-    return network.eval().requires_grad_(False), threshold
+    return network, threshold
 
 
 def _look(network: ReconstructingNet, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
